@@ -1,0 +1,57 @@
+# Two commands matter: `make demo` and `make test`. Everything they need is installed into .venv, from hashed lock files.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+OUT    ?= out/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports contracts lock bench-gas mutants clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(VENV)/.runtime: $(UV) lock/runtime.txt pyproject.toml
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r lock/runtime.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(UV) lock/dev.txt pyproject.toml
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r lock/dev.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -e .
+	@touch $@ $(VENV)/.runtime
+
+demo: $(VENV)/.runtime ## four hospitals, one lab, one deal, one opened result
+	$(BIN)/heartify demo --out $(OUT)
+
+test: $(VENV)/.dev ## all tests but the slow suites
+	$(BIN)/pytest
+
+check: lint types imports contracts ## lint, types, import contracts, compiled contracts are current
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+contracts: $(VENV)/.dev
+	$(BIN)/python -m tools.compile_contracts --check
+
+lock: $(UV) ## resolve the lock files anew from pyproject.toml
+	$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o lock/runtime.txt
+	$(UV) pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/runtime.txt -o lock/dev.txt
+
+bench-gas: $(VENV)/.dev ## gas of match and settle from receipts on the embedded chain
+	$(BIN)/python bench/gas.py
+
+clean: ## remove what make installed and wrote here
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
