@@ -1,0 +1,55 @@
+"""Frames of the enclave's one channel: a JSON header and an optional binary body.
+
+    4 bytes  big endian, length of the header (at most 16 MiB)
+    4 bytes  big endian, length of the body   (at most 1 GiB)
+    header   UTF-8 JSON object
+    body     any bytes
+
+Framing promises nothing about who speaks: whatever comes in is authenticated by a digest, key or signature above it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from heartify.errors import DocumentError
+
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024 * 1024
+_LENGTHS = struct.Struct(">II")
+
+
+def encode_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
+    """Encode one frame.
+
+    Raises:
+        DocumentError: the header or the body is over its limit.
+    """
+    head = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    _check_lengths(len(head), len(body))
+    return _LENGTHS.pack(len(head), len(body)) + head + body
+
+
+def read_frame(recv_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
+    """Read one frame through a function that returns exactly the asked number of bytes or raises.
+
+    Raises:
+        DocumentError: a length is over its limit, or the header isn't a JSON object.
+    """
+    header_length, body_length = _LENGTHS.unpack(recv_exactly(_LENGTHS.size))
+    _check_lengths(header_length, body_length)
+    try:
+        header = json.loads(recv_exactly(header_length))
+    except (ValueError, RecursionError) as exc:
+        raise DocumentError("a frame's header is not JSON") from exc
+    if not isinstance(header, dict):
+        raise DocumentError("a frame's header is not a JSON object")
+    return header, recv_exactly(body_length) if body_length else b""
+
+
+def _check_lengths(header: int, body: int) -> None:
+    if header > MAX_HEADER_BYTES or body > MAX_BODY_BYTES:
+        raise DocumentError(f"a frame of {header} + {body} bytes is over the limits")
