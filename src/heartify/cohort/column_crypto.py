@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from heartify.errors import IntegrityError
+from heartify.protocol.canonical import to_bytes
+from heartify.protocol.manifest import Manifest
 
 DATASET_FORMAT = b"heartify.dataset/1"
 KEY_BYTES = 32
@@ -30,6 +32,18 @@ def column_key(master_key: bytes, *, dataset: bytes, version_nonce: bytes, colum
     _check_length("master-key", master_key, KEY_BYTES)
     info = encode_fields(*_binding(dataset, version_nonce, column))
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=version_nonce, info=info).derive(master_key)
+
+
+def column_keys(master_key: bytes, manifest: Manifest) -> dict[str, bytes]:
+    """Derive the keys of all columns of a version: what a broker may release, column by column.
+
+    Raises IntegrityError when the master key has the wrong length.
+    """
+    dataset, nonce = to_bytes(manifest.dataset), to_bytes(manifest.version_nonce)
+    return {
+        name: column_key(master_key, dataset=dataset, version_nonce=nonce, column=name)
+        for name in manifest.column_names
+    }
 
 
 def file_aad_prefix(*, dataset: bytes, version_nonce: bytes, column: str, part: int) -> bytes:

@@ -6,14 +6,14 @@ came, because what came is a patient's value.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
 
 from heartify.cohort.stored_form import MAX_EXACT_INTEGER
 from heartify.protocol.dictionary import Column, normalise_code
 
-CellValue = float | int | bool | str | datetime.date | None
+CellValue = float | int | bool | str | dt.date | None
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
@@ -98,10 +98,10 @@ def _parse_integer(text: str) -> int:
     return int(text)
 
 
-def _parse_date(text: str) -> datetime.date:
+def _parse_date(text: str) -> dt.date:
     if _DATE.fullmatch(text):
         try:
-            return datetime.date.fromisoformat(text)
+            return dt.date.fromisoformat(text)
         except ValueError:
             pass
     raise CellFault("expected a date as YYYY-MM-DD")

@@ -96,9 +96,7 @@ def _decode(data: bytes, file: str) -> str:
         raise InputError(f"{file}: the file is empty", hint="expected a header row and one row for each patient")
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise InputError(
-            f"{file}: line {line}: NUL byte", hint="the file is damaged, binary or UTF-16: save it as UTF-8"
-        )
+        raise InputError(f"{file}: line {line}: NUL byte", hint="damaged, binary or UTF-16: save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:

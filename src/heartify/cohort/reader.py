@@ -27,7 +27,7 @@ from heartify.cohort.stored_form import (
     has_valid_values,
     is_missing,
     max_file_bytes,
-    stored_form,
+    stored_schema,
 )
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import to_bytes
@@ -140,9 +140,7 @@ def _read_file(manifest: Manifest, entry: ColumnFile, column: Column, key: bytes
 def _check_shape(parquet: pq.ParquetFile, entry: ColumnFile, column: Column) -> None:
     """Check the decrypted footer before any page is decoded: nothing may expand beyond the declared rows."""
     metadata = parquet.metadata
-    schema = parquet.schema_arrow
-    expected = pa.field(column.name, stored_form(column).arrow_type, nullable=False)
-    if len(schema) != 1 or not schema.field(0).equals(expected):
+    if not parquet.schema_arrow.equals(stored_schema(column)):
         raise IntegrityError("file-schema: a file's column has another name or type than the dictionary declares")
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     sizes = [group.num_rows for group in groups]

@@ -51,10 +51,14 @@ def stored_form(column: Column) -> StoredForm:
     return _FORMS[column.datatype]
 
 
-def stored_schema(column: Column, rows: int) -> pa.Schema:
-    """Return the schema of a part's file: one required column, and the true row count in the (encrypted) footer."""
-    field = pa.field(column.name, stored_form(column).arrow_type, nullable=False)
-    return pa.schema([field], metadata={ROWS_FIELD: str(rows).zfill(ROWS_DIGITS).encode("ascii")})
+def stored_schema(column: Column) -> pa.Schema:
+    """Return the schema of a file: one required column."""
+    return pa.schema([pa.field(column.name, stored_form(column).arrow_type, nullable=False)])
+
+
+def encode_row_count(rows: int) -> bytes:
+    """Return the footer entry for a part's true number of rows: always 20 digits, so that its length tells nothing."""
+    return str(rows).zfill(ROWS_DIGITS).encode("ascii")
 
 
 def max_file_bytes(column: Column, padded_rows: int) -> int:

@@ -96,7 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def parse_manifest(data: bytes, version_id: str) -> Manifest:
-    """Parse a manifest whose id the caller knows from a grant, a deal or the chain.
+    """Verify and parse a manifest whose id the caller knows from a grant, a deal or the chain.
 
     Raises IntegrityError when the bytes are not that version's, DocumentError when they are no manifest.
     """
