@@ -1,0 +1,1 @@
+"""The worker pool: runs work orders in attested enclaves, carries their messages, settles. Nobody trusts it."""

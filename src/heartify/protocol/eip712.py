@@ -8,7 +8,6 @@ tests; it isn't used here because this module also runs inside the enclave, wher
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 from typing import Any, NewType, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -17,7 +16,7 @@ from heartify.errors import DocumentError
 from heartify.protocol.canonical import Address, Digest, to_bytes, to_hex
 from heartify.protocol.signing import keccak256
 
-bytes32 = NewType("bytes32", str)  # noqa: N816 - the Solidity names, since they become the type string
+bytes32 = NewType("bytes32", str)
 address = NewType("address", str)
 uint256 = NewType("uint256", int)
 
@@ -47,7 +46,7 @@ class Domain:
 
 
 class TypedStruct:
-    """Base of the typed structs; subclasses are frozen dataclasses of bytes32, address, uint256 and tuples of structs."""
+    """Base of the typed structs: frozen dataclasses of bytes32, address, uint256 and tuples of such structs."""
 
     __slots__ = ()
 
@@ -91,7 +90,6 @@ def from_abi(kind: type[T], values: Any) -> T:
     return kind(**{name: _from_abi(t, item) for (name, t), item in zip(fields, items, strict=True)})
 
 
-@cache
 def encode_type(kind: type[TypedStruct]) -> str:
     """Return EIP-712 encodeType: the struct, then the structs it refers to in alphabetical order."""
     members = ",".join(f"{_type_name(t)} {name}" for name, t in _fields(kind))
@@ -99,10 +97,15 @@ def encode_type(kind: type[TypedStruct]) -> str:
     return f"{kind.__name__}({members})" + "".join(encode_type(get_args(t)[0]) for t in referred)
 
 
-@cache
+_FIELDS: dict[str, tuple[tuple[str, Any], ...]] = {}
+
+
 def _fields(kind: type[TypedStruct]) -> tuple[tuple[str, Any], ...]:
-    hints = get_type_hints(kind)
-    return tuple((f.name, hints[f.name]) for f in dataclasses.fields(kind))  # type: ignore[arg-type]
+    """Return (name, type) of each field, kept per class because resolving annotations is slow."""
+    if kind.__qualname__ not in _FIELDS:
+        hints = get_type_hints(kind)
+        _FIELDS[kind.__qualname__] = tuple((f.name, hints[f.name]) for f in dataclasses.fields(kind))  # type: ignore[arg-type]
+    return _FIELDS[kind.__qualname__]
 
 
 def _is_array(kind: Any) -> bool:

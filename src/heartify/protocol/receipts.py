@@ -1,7 +1,7 @@
 """What enclaves and brokers sign for the chain: the settlement statement and the key receipt.
 
 The contract pays on one settlement signature by the enclave and one key receipt for each hospital, signed by that
-hospital's own broker and naming the same enclave: so a pool can't invent an enclave, and a hospital can't be left unpaid.
+hospital's own broker and naming the same enclave: so no pool can invent an enclave, and no hospital is left unpaid.
 """
 
 from __future__ import annotations
@@ -32,23 +32,27 @@ class Settlement(TypedStruct):
     leftOut: uint256  # noqa: N815
     resultDigest: bytes32  # noqa: N815
 
+    @property
+    def kind(self) -> Outcome:
+        """Return the outcome as delivered, withheld or failed."""
+        return Outcome(int(self.outcome))
+
     def is_left_out(self, index: int) -> bool:
         """Tell whether grant `index` is left out."""
         return bool(self.leftOut >> index & 1)
 
     def check(self, grants: int) -> None:
         """Raise DocumentError unless the statement is one that the contract could accept for `grants` grants."""
-        if self.outcome not in tuple(Outcome) or self.leftOut >> grants:
+        if self.outcome not in [int(known) for known in Outcome] or self.leftOut >> grants:
             raise DocumentError("the settlement has an unknown outcome or leaves out a grant that the deal has not")
-        if (self.outcome == Outcome.DELIVERED) != (self.code == 0) or self.code > 255:
+        if (self.kind is Outcome.DELIVERED) != (self.code == 0) or self.code > 255:
             raise DocumentError("a delivered settlement has code 0, every other one a code from 1 to 255")
 
     def reason(self) -> str:
         """Return the outcome in words, with its code."""
-        label = Outcome(self.outcome).label
-        if self.outcome == Outcome.FAILED:
-            return f"{label}: {failure_label(self.code)}"
-        return label if self.outcome == Outcome.DELIVERED else f"{label}: disclosure code {self.code}"
+        if self.kind is Outcome.FAILED:
+            return f"{self.kind.label}: {failure_label(self.code)}"
+        return self.kind.label if self.code == 0 else f"{self.kind.label}: disclosure code {self.code}"
 
 
 def failure_label(code: int) -> str:

@@ -34,7 +34,10 @@ class SealingKey:
         if len(seed) != SEED_BYTES:
             raise IntegrityError(f"a sealing seed must have {SEED_BYTES} bytes")
         material = HKDF(hashes.SHA256(), 96, salt=None, info=b"heartify/sealing-key/v1").derive(seed)
-        mlkem, curve = MLKEM768PrivateKey.from_seed_bytes(material[:64]), X25519PrivateKey.from_private_bytes(material[64:])
+        mlkem, curve = (
+            MLKEM768PrivateKey.from_seed_bytes(material[:64]),
+            X25519PrivateKey.from_private_bytes(material[64:]),
+        )
         public = mlkem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
         return cls(hpke.MLKEM768X25519PrivateKey(mlkem, curve), public)
 

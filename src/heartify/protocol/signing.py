@@ -60,7 +60,7 @@ def recover_address(digest: bytes, signature_hex: str) -> str:
         key = coincurve.PublicKey.from_signature_and_message(
             signature[:64] + bytes([signature[64] - 27]), digest, hasher=None
         )
-    except (ValueError, Exception) as exc:  # noqa: BLE001 - coincurve raises bare Exception from libsecp256k1
+    except (ValueError, Exception) as exc:
         raise IntegrityError("a signature has no public key") from exc
     return _address(key)
 

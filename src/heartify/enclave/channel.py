@@ -1,0 +1,68 @@
+"""The enclave's one channel to the world: a socket to the launcher on its host.
+
+The host is a courier that is not believed. Every call is a request frame and one reply frame; a reply of another kind
+ends the run. Nothing else in the enclave performs I/O.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from heartify.enclave.failure import StudyFailedError
+from heartify.errors import DocumentError
+from heartify.protocol.frames import encode_frame, read_frame
+from heartify.protocol.outcomes import FailureCode
+
+Frame = tuple[dict[str, Any], bytes]
+
+
+class Channel:
+    """Requests to the host, one at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def receive_job(self) -> dict[str, Any]:
+        """Return the header of the first frame, the job."""
+        header, _ = self._read()
+        return self._expect(header, "job")
+
+    def call(self, operation: str, **fields: Any) -> Frame | None:
+        """Ask the host for something; None when the host says that it can't be had.
+
+        Raises:
+            StudyFailedError: HOST_PROTOCOL when the reply is not one to this request.
+        """
+        self.tell(operation, **fields)
+        header, body = self._read()
+        self._expect(header, operation)
+        return (header, body) if header.get("ok") is True else None
+
+    def tell(self, operation: str, body: bytes = b"", **fields: Any) -> None:
+        """Send a frame that wants no reply."""
+        try:
+            self._connection.sendall(encode_frame({"op": operation, **fields}, body))
+        except OSError as exc:
+            raise StudyFailedError(FailureCode.HOST_PROTOCOL) from exc
+
+    def _read(self) -> Frame:
+        try:
+            return read_frame(self._recv_exactly)
+        except (OSError, EOFError, DocumentError) as exc:
+            raise StudyFailedError(FailureCode.HOST_PROTOCOL) from exc
+
+    def _recv_exactly(self, count: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < count:
+            part = self._connection.recv(min(count - len(parts), 1 << 20))
+            if not part:
+                raise EOFError
+            parts += part
+        return bytes(parts)
+
+    @staticmethod
+    def _expect(header: dict[str, Any], operation: str) -> dict[str, Any]:
+        if header.get("op") != operation:
+            raise StudyFailedError(FailureCode.HOST_PROTOCOL)
+        return header

@@ -1,0 +1,115 @@
+"""The catalogue: every live dataset version with its manifest, dictionary and grants, each checked by its digest.
+
+Versions are found on chain and read from the hospital's own store. A version whose store can't be read, or gives other
+bytes than the chain names, is listed with the reason and without content: one broken store must not hide the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from heartify.chain.registry import RegistryClient
+from heartify.cohort.storage import Store, open_store, version_folder
+from heartify.errors import HeartifyError, IntegrityError
+from heartify.market.order_book import LiveOrder, OrderBook
+from heartify.protocol.canonical import MAX_DOCUMENT_BYTES, parse_canonical, sha256_digest
+from heartify.protocol.dictionary import DataDictionary, parse_dictionary
+from heartify.protocol.eip712 import ZERO_ADDRESS
+from heartify.protocol.grant_policy import GrantPolicy
+from heartify.protocol.manifest import DICTIONARY_FILE, MANIFEST_FILE, Manifest, parse_manifest
+from heartify.protocol.orders import DatasetGrant
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VersionDocuments:
+    """The public documents of a dataset version, as canonical bytes and parsed."""
+
+    manifest_bytes: bytes
+    dictionary_bytes: bytes
+    manifest: Manifest
+    dictionary: DataDictionary
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OfferedGrant:
+    """A live grant with its policy."""
+
+    live: LiveOrder[DatasetGrant]
+    policy: GrantPolicy
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """One live dataset version: what it holds and on which terms; `problem` says why content is missing."""
+
+    version: str
+    dataset: str
+    owner: str
+    url: str
+    documents: VersionDocuments | None
+    grants: tuple[OfferedGrant, ...]
+    problem: str | None
+
+    @property
+    def hospital(self) -> str:
+        """Return the name under which results list the hospital, or its account."""
+        return self.grants[0].policy.hospital if self.grants else self.owner
+
+
+def build_catalogue(
+    registry: RegistryClient, book: OrderBook, now: int, requester: str | None = None
+) -> tuple[CatalogueEntry, ...]:
+    """Return the live dataset versions with their live grants, oldest first."""
+    grants = book.grants(now, requester)
+    entries = []
+    for event in registry.version_events():
+        owner = registry.owners_of([event.version])[0]
+        if owner == ZERO_ADDRESS:
+            continue
+        mine = [grant for grant in grants if grant.order.datasetVersion == event.version]
+        entries.append(_entry(event.version, event.dataset, owner, event.uri, mine))
+    return tuple(entries)
+
+
+def load_documents(store: Store, version: str) -> VersionDocuments:
+    """Read a version's manifest and dictionary from its store.
+
+    Raises:
+        ServiceError: the store can't be read.
+        IntegrityError, DocumentError: it holds something else than the version.
+    """
+    folder = version_folder(version)
+    manifest_bytes = store.get(f"{folder}/{MANIFEST_FILE}", max_bytes=MAX_DOCUMENT_BYTES)
+    manifest = parse_manifest(manifest_bytes, version)
+    dictionary_bytes = store.get(f"{folder}/{DICTIONARY_FILE}", max_bytes=MAX_DOCUMENT_BYTES)
+    if sha256_digest(dictionary_bytes) != manifest.dictionary_digest:
+        raise IntegrityError(f"the store's dictionary is not that of version {version}")
+    return VersionDocuments(manifest_bytes, dictionary_bytes, manifest, parse_dictionary(dictionary_bytes))
+
+
+def load_policy_bytes(store: Store, version: str, policy_digest: str) -> bytes:
+    """Read a grant policy from the version's store; raises like load_documents."""
+    data = store.get(policy_file(version, policy_digest), max_bytes=MAX_DOCUMENT_BYTES)
+    if sha256_digest(data) != policy_digest:
+        raise IntegrityError(f"the store's grant policy is not {policy_digest}")
+    return data
+
+
+def policy_file(version: str, policy_digest: str) -> str:
+    """Return where in its store a version's grant policy lies."""
+    return f"{version_folder(version)}/grants/{policy_digest.removeprefix('0x')}.json"
+
+
+def _entry(version: str, dataset: str, owner: str, url: str, grants: list[LiveOrder[DatasetGrant]]) -> CatalogueEntry:
+    try:
+        store = open_store(url)
+        documents = load_documents(store, version)
+        offered = tuple(_offered(store, version, grant) for grant in grants)
+    except HeartifyError as exc:
+        return CatalogueEntry(version, dataset, owner, url, None, (), exc.message)
+    return CatalogueEntry(version, dataset, owner, url, documents, offered, None)
+
+
+def _offered(store: Store, version: str, grant: LiveOrder[DatasetGrant]) -> OfferedGrant:
+    data = load_policy_bytes(store, version, grant.order.policyDigest)
+    return OfferedGrant(grant, parse_canonical(data, GrantPolicy))

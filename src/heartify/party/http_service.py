@@ -1,0 +1,104 @@
+"""How a Heartify service speaks HTTP: one JSON document in, one out, errors by class and without stack traces.
+
+Services listen on loopback by default; TLS and public exposure are a reverse proxy's work. Nothing of a request's body
+is ever logged.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any, Self
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from heartify.errors import ChainError, HeartifyError, InputError, ServiceError
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+
+def build_service(title: str) -> FastAPI:
+    """Return an application that answers Heartify errors as JSON: 400 input, 403 refusal, 404 unknown, 503 chain."""
+    app = FastAPI(title=title, docs_url=None, redoc_url=None)
+
+    async def answer_error(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, HeartifyError):
+            raise error
+        return JSONResponse(error.diagnostics(), status_code=_status_of(error))
+
+    app.add_exception_handler(HeartifyError, answer_error)
+    return app
+
+
+def json_answer(document: Any, status: int = 200) -> Response:
+    """Answer with a msgspec document or plain values."""
+    return Response(msgspec.json.encode(document), status_code=status, media_type="application/json")
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a request's body up to the limit.
+
+    Raises:
+        InputError: it is larger.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise InputError(f"a request must have at most {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+class RunningService:
+    """A service in a thread of this process, for the Python API and the tests; use it as a context manager."""
+
+    def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._socket = bind(host, port)
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(_config(app))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()
+
+
+def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Serve in the foreground until SIGINT or SIGTERM."""
+    uvicorn.Server(_config(app)).run(sockets=[listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind a listening address now, so that a taken port is an error before anything else happens.
+
+    Raises:
+        ServiceError: the address can't be had.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise ServiceError(f"can't listen on {host}:{port}: {exc.strerror}", hint="choose another --port") from exc
+    return listener
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
+
+
+def _status_of(error: HeartifyError) -> int:
+    if isinstance(error, InputError):
+        return 400
+    return 503 if isinstance(error, (ChainError, ServiceError)) else 403

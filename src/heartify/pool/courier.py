@@ -1,0 +1,127 @@
+"""The courier: carries one enclave's messages to brokers and stores, and keeps what becomes the public receipt.
+
+The enclave doesn't believe it, and it can't read what passes: keys come sealed, columns encrypted, the result sealed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from heartify.errors import EnclaveError, HeartifyError
+from heartify.party.http_client import post_json
+from heartify.pool.documents import GrantAccess
+from heartify.protocol.bundle import ReleaseRecord
+from heartify.protocol.canonical import to_bytes
+from heartify.protocol.evidence import Evidence
+from heartify.protocol.key_release import Challenge, Release
+
+Frame = tuple[dict[str, Any], bytes]
+Report = Callable[[str], None]
+
+
+class EnclaveChannel(Protocol):
+    """A running enclave as the courier sees it."""
+
+    def send_frame(self, header: dict[str, Any], body: bytes = b"") -> None:
+        """Send one frame."""
+
+    def receive_frame(self, timeout_seconds: float) -> Frame:
+        """Wait for one frame; raises EnclaveError."""
+
+    def quote(self, report_data: bytes) -> Evidence:
+        """Return evidence over 64 bytes of report data."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ending:
+    """What an enclave said at the end, and the public record of the key releases."""
+
+    header: dict[str, Any]
+    sealed_result: bytes
+    releases: tuple[ReleaseRecord, ...]
+    collateral: str
+    refusals: dict[int, str]
+
+
+class Courier:
+    """Serves the requests of one enclave for one deal."""
+
+    def __init__(self, enclave: EnclaveChannel, deal_id: str, grants: tuple[GrantAccess, ...], report: Report) -> None:
+        self._enclave = enclave
+        self._deal_id = deal_id
+        self._grants = grants
+        self._report = report
+        self._nonces: dict[int, str] = {}
+        self._latest_quote = ""
+        self._releases: dict[int, ReleaseRecord] = {}
+        self._collateral = ""
+        self._refusals: dict[int, str] = {}
+
+    def serve(self, timeout_seconds: float) -> Ending:
+        """Serve until the enclave is done.
+
+        Raises:
+            EnclaveError: it died, timed out, or asked for something that no enclave of ours asks for.
+        """
+        handlers = {"challenge": self._challenge, "quote": self._quote, "release": self._release, "file": self._file}
+        while True:
+            header, body = self._enclave.receive_frame(timeout_seconds)
+            operation = header.get("op")
+            if operation == "done":
+                releases = tuple(self._releases[index] for index in sorted(self._releases))
+                return Ending(header, body, releases, self._collateral, self._refusals)
+            if operation == "step":
+                self._report(str(header.get("name")))
+                continue
+            handler = handlers.get(str(operation))
+            if handler is None:
+                raise EnclaveError("host-protocol: the enclave sent an unknown request")
+            reply, reply_body = self._answer(handler, header)
+            self._enclave.send_frame({"op": operation, **reply}, reply_body)
+
+    def _answer(self, handler: Callable[[dict[str, Any]], Frame], header: dict[str, Any]) -> Frame:
+        """Answer a request; whatever can't be had is a plain no, and the enclave decides what follows from it."""
+        try:
+            reply, body = handler(header)
+        except (HeartifyError, msgspec.ValidationError, LookupError, ValueError) as exc:
+            if isinstance(header.get("grant"), int):
+                self._refusals[header["grant"]] = exc.message if isinstance(exc, HeartifyError) else type(exc).__name__
+            return {"ok": False}, b""
+        return {"ok": True, **reply}, body
+
+    def _challenge(self, header: dict[str, Any]) -> Frame:
+        index = int(header["grant"])
+        answer = post_json(f"{self._broker_url(index)}/v1/challenges", {"deal": self._deal_id})
+        challenge = msgspec.convert(answer, Challenge)
+        self._nonces[index] = challenge.nonce
+        return {"challenge": msgspec.to_builtins(challenge)}, b""
+
+    def _quote(self, header: dict[str, Any]) -> Frame:
+        evidence = self._enclave.quote(to_bytes(header["report_data"]))
+        self._latest_quote = "0x" + evidence.quote_hex
+        self._collateral = evidence.collateral
+        return {"evidence": msgspec.to_builtins(evidence)}, b""
+
+    def _release(self, header: dict[str, Any]) -> Frame:
+        index = int(header["grant"])
+        release = msgspec.convert(post_json(f"{self._broker_url(index)}/v1/releases", header["request"]), Release)
+        self._releases[index] = ReleaseRecord(
+            grant=index,
+            nonce=self._nonces[index],
+            quote=self._latest_quote,
+            key_receipt_signature=release.key_receipt_signature,
+        )
+        return {"release": msgspec.to_builtins(release)}, b""
+
+    def _file(self, header: dict[str, Any]) -> Frame:
+        return {}, self._grants[int(header["grant"])].get_file(str(header["file"]))
+
+    def _broker_url(self, index: int) -> str:
+        url = self._grants[index].broker_url
+        if not url:
+            raise EnclaveError(f"grant {index} has no broker address on chain")
+        return url

@@ -1,0 +1,108 @@
+"""Run one work order: start an enclave, hand it the job, carry its messages, put the result bundle together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from heartify.errors import EnclaveError, HeartifyError, IntegrityError
+from heartify.pool.courier import Courier, EnclaveChannel, Ending
+from heartify.pool.documents import GrantAccess
+from heartify.protocol.app_release import AppRelease
+from heartify.protocol.bundle import Receipt, ResultBundle
+from heartify.protocol.canonical import sha256_digest, to_hex
+from heartify.protocol.deal import Deal
+from heartify.protocol.eip712 import Domain, from_json
+from heartify.protocol.evidence import TeeKind
+from heartify.protocol.outcomes import Outcome
+from heartify.protocol.plan import parse_plan
+from heartify.protocol.receipts import Settlement
+from heartify.protocol.signing import verify_signer
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """Everything that one run needs."""
+
+    domain: Domain
+    deal: Deal
+    plan: bytes
+    result_key: bytes
+    app_release: AppRelease
+    grants: tuple[GrantAccess, ...]
+
+
+def run_in_enclave(
+    enclave: EnclaveChannel, task: Task, *, timeout_seconds: float, report: Callable[[str], None]
+) -> tuple[ResultBundle, dict[int, str]]:
+    """Run a study; return the bundle, and for each grant that gave no keys the reason that the host saw.
+
+    Raises:
+        EnclaveError: the enclave died, timed out, or ended with something that isn't its own signed settlement.
+    """
+    domain, deal = task.domain, task.deal
+    deal_id = deal.deal_id(domain)
+    enclave.send_frame({"op": "job", **_job(task)})
+    ending = Courier(enclave, deal_id, task.grants, report).serve(timeout_seconds)
+    settlement = _checked_settlement(ending, domain, deal)
+    receipt = Receipt(
+        simulated=TeeKind(deal.teeKind).is_simulated,
+        chain_id=domain.chain_id,
+        market=domain.contract,
+        deal_id=deal_id,
+        deal=deal.to_json(),
+        plan=parse_plan(task.plan),
+        app_release=task.app_release,
+        tee_kind=TeeKind(deal.teeKind).wire_name,
+        collateral=ending.collateral,
+        enclave=ending.header["enclave"],
+        encryption_public_key=ending.header["encryption_public_key"],
+        releases=ending.releases,
+        settlement=settlement.to_json(),
+        enclave_signature=ending.header["signature"],
+    )
+    sealed = to_hex(ending.sealed_result) if settlement.kind is Outcome.DELIVERED else None
+    return ResultBundle(receipt=receipt, sealed_result=sealed), ending.refusals
+
+
+def key_receipt_signatures(receipt: Receipt, grants: int) -> list[str]:
+    """Return one key receipt signature for each grant, "0x" where there is none, as the contract takes them."""
+    by_grant = {record.grant: record.key_receipt_signature for record in receipt.releases}
+    settlement = from_json(Settlement, receipt.settlement)
+    return ["0x" if settlement.is_left_out(index) else by_grant.get(index, "0x") for index in range(grants)]
+
+
+def _job(task: Task) -> dict[str, Any]:
+    return {
+        "chain_id": task.domain.chain_id,
+        "market": task.domain.contract,
+        "deal_id": task.deal.deal_id(task.domain),
+        "deal": task.deal.to_json(),
+        "plan": to_hex(task.plan),
+        "result_key": to_hex(task.result_key),
+        "hospitals": [
+            {
+                "manifest": to_hex(access.documents.manifest_bytes),
+                "dictionary": to_hex(access.documents.dictionary_bytes),
+                "policy": to_hex(access.policy_bytes),
+            }
+            for access in task.grants
+        ],
+    }
+
+
+def _checked_settlement(ending: Ending, domain: Domain, deal: Deal) -> Settlement:
+    """Check the ending as the contract will, so that a broken one costs no transaction."""
+    try:
+        settlement = from_json(Settlement, ending.header.get("settlement"))
+        settlement.check(len(deal.grants))
+        signature, enclave = str(ending.header.get("signature")), str(ending.header.get("enclave"))
+        verify_signer(settlement.digest(domain), signature, enclave, "the settlement")
+        if settlement.deal != deal.deal_id(domain):
+            raise IntegrityError("the settlement is for another deal")
+        if settlement.kind is Outcome.DELIVERED and sha256_digest(ending.sealed_result) != settlement.resultDigest:
+            raise IntegrityError("the sealed result is not the one that the enclave signed")
+    except HeartifyError as exc:
+        raise EnclaveError("host-protocol: the enclave's ending is not a valid signed settlement") from exc
+    return settlement

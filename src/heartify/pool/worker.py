@@ -1,0 +1,159 @@
+"""The worker: takes queued work orders one at a time, runs them, settles or concedes. It owns no decision about data.
+
+A crash of the enclave is tried once more, with fresh evidence and keys. Whatever can't be settled is conceded, so that
+the lab has its money back at once and needn't wait for the deadline.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, Self
+
+from heartify.chain.market import MarketClient
+from heartify.chain.registry import RegistryClient
+from heartify.errors import ChainError, EnclaveError, HeartifyError, PolicyError, RevertError
+from heartify.pool.courier import EnclaveChannel
+from heartify.pool.documents import GrantAccess, check_plan_for, locate_grants
+from heartify.pool.run import Task, key_receipt_signatures, run_in_enclave
+from heartify.pool.work_orders import State, WorkOrder, WorkOrders
+from heartify.protocol.app_release import AppRelease
+from heartify.protocol.bundle import ResultBundle
+from heartify.protocol.canonical import encode_canonical, parse_canonical
+from heartify.protocol.deal import Deal
+from heartify.protocol.eip712 import from_json
+from heartify.protocol.outcomes import DealState
+from heartify.protocol.plan import parse_plan
+from heartify.protocol.receipts import Settlement
+from heartify.protocol.size_class import size_class
+
+log = logging.getLogger("heartify.pool")
+
+MAX_ATTEMPTS = 2
+
+
+class RunningEnclave(EnclaveChannel, Protocol):
+    """A started enclave, ended by leaving its context."""
+
+    def __enter__(self) -> Self:
+        """Return the running enclave."""
+
+    def __exit__(self, *args: object) -> None:
+        """End the enclave and everything that it started."""
+
+
+class Worker:
+    """Runs work orders in enclaves that `launch` starts."""
+
+    def __init__(
+        self,
+        orders: WorkOrders,
+        market: MarketClient,
+        registry: RegistryClient,
+        app_release: AppRelease,
+        launch: Callable[[], RunningEnclave],
+    ) -> None:
+        self._orders = orders
+        self._market = market
+        self._registry = registry
+        self._app_release = app_release
+        self._launch = launch
+
+    def work(self) -> int:
+        """Run every queued work order and settle what is ready; return how many were touched."""
+        touched = 0
+        for order in self._orders.in_state(State.QUEUED, State.SETTLING):
+            if order.state is State.QUEUED and not self._orders.lease(order.deal_id):
+                continue
+            touched += 1
+            self._advance(self._orders.get(order.deal_id))
+        return touched
+
+    def _advance(self, order: WorkOrder) -> None:
+        try:
+            deal = self._market.find_deal(order.deal_id).deal
+            if order.state is State.RUNNING:
+                self._run(order, deal)
+            self._settle(order.deal_id, deal)
+        except ChainError as exc:
+            # The chain is away: keep the work order where it is, and try again at the next round.
+            log.warning("deal %s: %s", order.deal_id, exc.message)
+            if self._orders.get(order.deal_id).state is State.RUNNING:
+                self._orders.move(order.deal_id, State.QUEUED, problem=exc.message)
+        except HeartifyError as exc:
+            self._give_up_or_retry(order, exc)
+
+    def _run(self, order: WorkOrder, deal: Deal) -> None:
+        if order.plan is None or order.result_key is None:
+            raise ChainError("a queued work order has no plan")
+        if deal.appRelease != self._app_release.release_id():
+            raise PolicyError("the deal is for an app release that this pool does not run")
+        grants = self._checked_grants(order.plan, deal)
+        limits = size_class(deal.sizeClass)
+        with self._launch() as enclave:
+            bundle, refusals = run_in_enclave(
+                enclave,
+                Task(self._market.domain, deal, order.plan, order.result_key, self._app_release, grants),
+                timeout_seconds=limits.max_seconds,
+                report=lambda step: self._orders.note_step(order.deal_id, step),
+            )
+        problem = "; ".join(f"grant {index}: {reason}" for index, reason in sorted(refusals.items()))
+        self._orders.move(order.deal_id, State.SETTLING, problem=problem, bundle=encode_canonical(bundle))
+
+    def _checked_grants(self, plan: bytes, deal: Deal) -> tuple[GrantAccess, ...]:
+        grants = locate_grants(self._registry, deal)
+        check_plan_for(parse_plan(plan), grants)
+        return grants
+
+    def _settle(self, deal_id: str, deal: Deal) -> None:
+        order = self._orders.get(deal_id)
+        if order.state is not State.SETTLING or order.bundle is None:
+            return
+        receipt = parse_canonical(order.bundle, ResultBundle).receipt
+        signatures = key_receipt_signatures(receipt, len(deal.grants))
+        if not any(signature != "0x" for signature in signatures):
+            # Without one key receipt the chain can't know the enclave: only giving the deal back is possible.
+            self._concede(deal_id, deal, order.problem or "no hospital's broker released its keys")
+            return
+        try:
+            self._market.settle(
+                deal,
+                from_json(Settlement, receipt.settlement),
+                enclave=receipt.enclave,
+                key_receipt_signatures=signatures,
+                enclave_signature=receipt.enclave_signature,
+            )
+        except RevertError as exc:
+            self._after_revert(deal_id, exc)
+            return
+        self._orders.move(deal_id, State.SETTLED, problem=order.problem)
+
+    def _after_revert(self, deal_id: str, error: RevertError) -> None:
+        """Someone else may have settled first, or the deadline passed: the chain's state decides."""
+        state = self._market.status_of(deal_id)
+        if state in (DealState.DELIVERED, DealState.WITHHELD, DealState.FAILED):
+            self._orders.move(deal_id, State.SETTLED)
+        else:
+            self._orders.move(deal_id, State.EXPIRED, problem=error.reason)
+
+    def _give_up_or_retry(self, order: WorkOrder, error: HeartifyError) -> None:
+        log.warning("deal %s, attempt %d: %s", order.deal_id, order.attempts, error.message)
+        if order.attempts < MAX_ATTEMPTS and isinstance(error, EnclaveError):
+            self._orders.move(order.deal_id, State.QUEUED, problem=error.message)
+            return
+        self._concede(order.deal_id, self._market.find_deal(order.deal_id).deal, error.message)
+
+    def _concede(self, deal_id: str, deal: Deal, problem: str) -> None:
+        try:
+            self._market.concede(deal)
+        except RevertError as exc:
+            self._after_revert(deal_id, exc)
+            return
+        self._orders.move(deal_id, State.CONCEDED, problem=problem)
+
+    def concede_unplanned(self, now: int, margin_seconds: int) -> None:
+        """Give back deals whose plan never came, before their deadline would cost the stake."""
+        for order in self._orders.in_state(State.AWAITING_PLAN):
+            if now + margin_seconds >= order.deadline:
+                deal = self._market.find_deal(order.deal_id).deal
+                self._concede(order.deal_id, deal, "the lab never sent the plan")
