@@ -39,7 +39,7 @@ def test_a_fit_equals_statsmodels(seed):
     np.testing.assert_allclose(fit.term_coef * scale, referee.params[1:], rtol=1e-7)
     np.testing.assert_allclose(fit.term_se * scale, referee.bse[1:], rtol=1e-7)
     assert fit.loglik == pytest.approx(referee.llf, abs=1e-9)
-    assert fit.null_loglik == pytest.approx(referee.llnull, abs=1e-9)
+    assert fit.null_loglik == pytest.approx(referee.llnull, abs=1e-6)  # statsmodels iterates where we have a formula
 
 
 def test_hospital_intercepts_equal_statsmodels_with_dummies():
