@@ -1,4 +1,5 @@
-"""The exact counts and spreads of a cohort that the rules judge. Confidential: facts never leave the enclave.
+"""The exact counts and spreads of a cohort that the rules judge. Confidential: facts never leave the
+enclave, and have no repr that could carry them into a log.
 
 Built here from the contributing hospitals' complete cases. Every column with two values is treated as a factor with
 two levels, whatever the plan calls it, so that the small-cell rule can't be avoided by declaring a flag as a number.
@@ -32,7 +33,7 @@ class Block(Protocol):
         """Return the outcome (n,)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OutcomeCount:
     """How many patients of a group there are, and how many of them have the outcome."""
 
@@ -45,7 +46,7 @@ class OutcomeCount:
         return self.n - self.events
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HospitalFacts:
     """A contributing hospital's complete cases."""
 
@@ -53,7 +54,7 @@ class HospitalFacts:
     outcomes: OutcomeCount
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FactorFacts:
     """A binary or categorical factor: the outcome counts of each of its levels, over the pooled rows."""
 
@@ -61,7 +62,7 @@ class FactorFacts:
     levels: tuple[OutcomeCount, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TwoValued:
     """A column with two values: how far apart they are (clinical units), and how many rows have each."""
 
@@ -70,7 +71,7 @@ class TwoValued:
     n_high: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TermFacts:
     """A column of the model: its sample SD (divisor n - 1, clinical units, pooled) and, if so, its two values."""
 
@@ -79,7 +80,7 @@ class TermFacts:
     two_valued: TwoValued | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CohortFacts:
     """All that the rules look at before and after the fit; hospitals are the contributing ones, in fitting order."""
 

@@ -19,11 +19,11 @@ from heartify.stats.errors import InvalidBlockError
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CohortBlock:
     """Hold one hospital's complete cases: X (n, p) of finite doubles in clinical units, y (n,) of zeros and ones.
 
-    The arrays become read-only, C-contiguous float64.
+    The arrays become read-only, C-contiguous float64. Has no repr of its fields: a log must not show a row.
 
     Raises:
         InvalidBlockError: a shape, a type, a missing or infinite value, an outcome that is not 0/1, an empty block.
@@ -70,7 +70,7 @@ def _as_frozen_doubles(values: object, what: str) -> FloatArray:
     return array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Moments:
     """Hold the count, the column means (p,) and the sums of squared deviations (p,) of some rows; they add up."""
 

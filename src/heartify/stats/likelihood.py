@@ -17,7 +17,7 @@ from heartify.stats.blocks import FloatArray
 CHUNK_ROWS = 16_384  # bounds the temporaries at a few megabytes, whatever the cohort
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LikelihoodSums:
     """Hold the log-likelihood, its gradient (q,) and the Fisher information (q, q) of some rows; they add up."""
 

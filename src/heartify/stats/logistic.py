@@ -24,7 +24,7 @@ from heartify.stats.separation import block_margins, check_direction, check_stan
 RANK_TOLERANCE = 1e-10  # least eigenvalue of the correlation-scaled Gram matrix; 1 - R^2 of a column on the others
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HospitalIntercept:
     """One hospital's own intercept (log odds at zero of all terms) and its standard error."""
 
@@ -33,7 +33,7 @@ class HospitalIntercept:
     se: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PooledLogisticFit:
     """Hold a fit in R's treatment coding and clinical units; q = 1 + p + (hospitals - 1).
 

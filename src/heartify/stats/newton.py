@@ -24,7 +24,7 @@ LOGLIK_ROUNDING = 1e-13  # of |loglik|: a decrease below this is rounding, not a
 PATIENCE = 10  # an ordinary fit needs 4 to 9 iterations; from here on each direction is shown to the watcher
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Maximum:
     """Hold the maximiser (q,), the sums at it, the inverse information (q, q) and the iterations it took."""
 

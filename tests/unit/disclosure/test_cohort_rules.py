@@ -177,3 +177,9 @@ def test_facts_count_the_reference_level_of_a_categorical_factor():
 def test_facts_refuse_levels_of_another_length():
     with pytest.raises(ValueError, match="zip"):
         build_factor_facts("cp", ["a"], np.zeros(2))
+
+
+def test_facts_do_not_show_their_counts_when_printed(make_facts):
+    facts = make_facts(((777, 333), (777, 333)))
+
+    assert "777" not in f"{facts!r} {facts.hospitals!r} {facts.pooled} {facts.factors!r}"

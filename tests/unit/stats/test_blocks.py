@@ -65,3 +65,9 @@ def test_blocks_that_do_not_pool_are_refused(names_and_widths):
 
     with pytest.raises(InvalidBlockError):
         pooled_sd(blocks)
+
+
+def test_a_block_does_not_show_its_rows_when_printed():
+    block = CohortBlock("a", np.full((2, 1), 173.25), np.array([0, 1]))
+
+    assert "173" not in f"{block!r} {block}"
