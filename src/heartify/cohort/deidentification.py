@@ -7,6 +7,7 @@ are exempt because they are never written. A finding names the column and never 
 
 from __future__ import annotations
 
+import collections
 import itertools
 import re
 from collections.abc import Iterator
@@ -74,17 +75,22 @@ def _lint_name(column: Column) -> Iterator[Finding]:
 
 def _lint_levels(column: Column, values: pa.ChunkedArray) -> Iterator[Finding]:
     """Lint level codes (they are in the public dictionary, labels too) and how many levels the rows have."""
-    texts = [text for level in column.levels for text in (level.code, level.label)]
-    for kind, pattern in _CODE_PATTERNS:
-        matches = [text for text in texts if pattern.fullmatch(text.strip())]
+    texts = [text.strip() for level in column.levels for text in (level.code, level.label)]
+    kinds = collections.Counter(kind for kind in map(_kind_of_text, texts) if kind is not None)
+    for kind, count in kinds.items():
         # Labels such as 'Typical Angina' look like a person; many of them would not.
-        if matches and (kind != "person" or len(matches) > MANY_LEVELS // 5):
+        if kind != "person" or count > MANY_LEVELS // 5:
             yield Finding(f"pattern-{kind}", column.name, f"a level looks like a {kind}", _LEAVE_OUT)
     if any(len(code) > 40 or len(code.split()) > 4 for code in column.level_codes):
         yield Finding("free-text", column.name, "a level code looks like free text", "recode it to short codes")
     known = len(values) - values.null_count
-    if len(column.levels) > MANY_LEVELS and pc.count_distinct(values).as_py() > known / 5:
+    if len(column.levels) > MANY_LEVELS and pc.count_distinct(values.cast(pa.string())).as_py() > known / 5:
         yield Finding("id-like", column.name, "most rows have a level of their own", _LEAVE_OUT)
+
+
+def _kind_of_text(text: str) -> str | None:
+    """Return the first kind of identifier that the whole text looks like."""
+    return next((kind for kind, pattern in _CODE_PATTERNS if pattern.fullmatch(text)), None)
 
 
 def _lint_numbers(column: Column, values: npt.NDArray[np.float64]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from heartify.protocol.dictionary import DICTIONARY_FORMAT, DataDictionary
 MAX_DICTIONARY_BYTES = 4 * 1024 * 1024
 
 
-def load_dictionary(path: Path) -> DataDictionary:
+def load_dictionary_toml(path: Path) -> DataDictionary:
     """Read a dictionary file.
 
     Raises InputError when it cannot be read, DocumentError when it is wrong.

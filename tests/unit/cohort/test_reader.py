@@ -15,6 +15,7 @@ import pytest
 from heartify.cohort.column_crypto import file_aad_prefix
 from heartify.cohort.reader import iterate_parts, read_columns
 from heartify.cohort.stored_form import ROWS_FIELD
+from heartify.cohort.version_files import load_stored_dictionary
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import to_bytes
 from heartify.protocol.dictionary import DataDictionary
@@ -89,7 +90,6 @@ def test_parts_are_read_in_lockstep_and_joined(publish: Callable[..., Any], long
 
 
 def _dictionary(published: Any) -> DataDictionary:
-    from heartify.cohort.version_files import load_stored_dictionary  # noqa: PLC0415 - one use
 
     return load_stored_dictionary(published.store, published.version.version_id, published.version.manifest)
 
@@ -264,8 +264,8 @@ def test_plaintext_parquet_is_refused_even_by_an_agreeing_manifest(
         (stored_table(PADDED), b"-000000000000000000%d" % 4, {}, "file-rows"),
         (stored_table(PADDED), str(513).zfill(20).encode(), {}, "file-rows"),
         (stored_table([1.0] * 512), FOUR, {}, "file-padding"),
-        (stored_table([601.0] + PADDED[1:]), FOUR, {}, "file-values"),
-        (stored_table([float("inf")] + PADDED[1:]), FOUR, {}, "file-values"),
+        (stored_table([601.0, *PADDED[1:]]), FOUR, {}, "file-values"),
+        (stored_table([float("inf"), *PADDED[1:]]), FOUR, {}, "file-values"),
         (stored_table([1.0] * 100 + PADDED[100:]), str(100).zfill(20).encode(), {}, "row-count"),
     ],
 )

@@ -14,7 +14,8 @@ D = "0x" + "ab" * 32
 
 def entry(**changes: Any) -> ColumnFile:
     fields: dict[str, Any] = {
-        "column": "age", "part": 0, "first_row": 0, "padded_rows": 512, "file": "00000.parquet", "size": 4373, "digest": D
+        "column": "age", "part": 0, "first_row": 0, "padded_rows": 512, "file": "00000.parquet", "size": 4373,
+        "digest": D,
     }  # fmt: skip
     return ColumnFile(**(fields | changes))
 
