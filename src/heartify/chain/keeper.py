@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wake_write)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, lambda _number, _frame: None)
-    child = subprocess.Popen(command, preexec_fn=_die_with_keeper)  # noqa: PLW1509 - this program has one thread
+    # The child keeps what was passed on to this program, so that the parent's file lock lasts until the child's end.
+    child = subprocess.Popen(command, close_fds=False, preexec_fn=_die_with_keeper)  # noqa: PLW1509 - one thread here
     while child.poll() is None:
         ready, _, _ = select.select([parent_fd, wake_read], [], [])
         if parent_fd in ready or set(os.read(wake_read, 64)) & {signal.SIGTERM, signal.SIGINT}:

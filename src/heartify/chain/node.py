@@ -26,6 +26,7 @@ from heartify.errors import ChainError
 EMBEDDED_CHAIN_ID = 31337
 EMBEDDED_HARDFORK = "osaka"
 START_SECONDS = 30.0
+LOCK_SECONDS = 2.0
 STATE_INTERVAL_SECONDS = 5
 _PORT_ATTEMPTS = 3
 
@@ -199,14 +200,19 @@ def _anvil_arguments(state_dir: Path, port: int, chain_id: int) -> list[str]:
 def _lock_state(state_dir: Path) -> IO[bytes]:
     """Lock the directory; the node inherits the lock, which so lasts as long as it does."""
     lock = (state_dir / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        lock.close()
-        raise ChainError(
-            f"another embedded chain uses {state_dir}", hint="stop it first, or give another state directory"
-        ) from exc
-    return lock
+    give_up = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            if time.monotonic() < give_up:  # a node whose parent died may still be writing its state
+                time.sleep(0.05)
+                continue
+            lock.close()
+            raise ChainError(
+                f"another embedded chain uses {state_dir}", hint="stop it first, or give another state directory"
+            ) from exc
+        return lock
 
 
 def _free_port() -> int:
