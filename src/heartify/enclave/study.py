@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from heartify.disclosure import (
     ReleasedLogistic,
+    WithheldCode,
     WithheldError,
     build_cohort_facts,
     check_cohort,
@@ -29,10 +30,9 @@ from heartify.protocol.plan import OutcomeSpec
 from heartify.protocol.result import RuleResult, StudyResult
 from heartify.stats import (
     CohortBlock,
+    InvalidBlockError,
     NotConvergedError,
     PooledLogisticFit,
-    RankDeficientError,
-    SeparationError,
     StatsError,
     fit_pooled_logistic,
 )
@@ -68,7 +68,7 @@ def run_study(job: Job, cases: Sequence[HospitalCases]) -> Study:
     split = contributing({case.name: int(case.y.size) for case in cases})
     kept = [case for case in cases if case.name in split.kept]
     if len(kept) < job.deal.minGrants or not kept:
-        raise StudyWithheldError(1)
+        raise StudyWithheldError(int(WithheldCode.TOO_FEW_PATIENTS))
     names = tuple(factor.name for factor in job.plan.factors)
     blocks = [CohortBlock(case.name, case.X, case.y) for case in kept]
     facts = build_cohort_facts(blocks, names)
@@ -84,17 +84,16 @@ def run_study(job: Job, cases: Sequence[HospitalCases]) -> Study:
 
 
 def fit_blocks(blocks: Sequence[CohortBlock], names: tuple[str, ...]) -> PooledLogisticFit:
-    """Fit the pooled model; what has no estimate becomes a failure code."""
+    """Fit the pooled model; what has no estimate becomes a code."""
     try:
         return fit_pooled_logistic(blocks, names)
-    except SeparationError as exc:
-        raise StudyFailedError(FailureCode.FIT_SEPARATED) from exc
-    except RankDeficientError as exc:
-        raise StudyFailedError(FailureCode.DESIGN_RANK_DEFICIENT) from exc
     except NotConvergedError as exc:
         raise StudyFailedError(FailureCode.FIT_NOT_CONVERGED) from exc
+    except InvalidBlockError as exc:
+        raise StudyFailedError(FailureCode.INTERNAL) from exc
     except StatsError as exc:
-        raise StudyFailedError(FailureCode.DATA_OUT_OF_DICTIONARY) from exc
+        # Separation, collinearity, an outcome that doesn't vary: each tells of single patients (disclosure rule 5).
+        raise StudyWithheldError(int(WithheldCode.NOT_ESTIMABLE)) from exc
 
 
 def _result(

@@ -1,0 +1,1 @@
+"""What a lab's epidemiologist does: browse, plan, quote, run, open, verify."""

@@ -1,0 +1,42 @@
+"""Build the hospital's key broker from its home; it needs the broker key and the vault seed, not the account key."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+from heartify.broker.chain_view import NodeChainView
+from heartify.broker.database import open_database
+from heartify.broker.key_broker import BrokerSettings, KeyBroker
+from heartify.broker.store import BrokerStore
+from heartify.broker.vault import Vault
+from heartify.hospital.home import HospitalHome
+from heartify.party.keystore import load_secret
+from heartify.party.market_access import open_market
+from heartify.party.trust import load_trust
+
+
+def build_key_broker(home_path: Path, password: bytes) -> KeyBroker:
+    """Return the key broker of a hospital's home.
+
+    Raises:
+        UsageError, KeystoreError: the home isn't initialised, or the password is wrong.
+        ChainError: the hospital's node can't be reached.
+    """
+    home = HospitalHome(home_path)
+    home.settings()
+    access = open_market(home.path)
+    settings = BrokerSettings(
+        domain=access.deployment.domain,
+        signing_private_key=load_secret(home.broker_keystore, password),
+        verifier_policy=load_trust(home.path),
+    )
+    return KeyBroker(
+        settings,
+        BrokerStore(open_database(home.database_url)),
+        Vault(load_secret(home.vault_keystore, password)),
+        NodeChainView(access.connection, access.deployment),
+        clock=lambda: int(time.time()),
+        randomness=secrets.token_bytes,
+    )

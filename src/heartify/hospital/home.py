@@ -1,0 +1,79 @@
+"""A hospital's home folder.
+
+    hospital.json      settings                     account.json   keystore: owner of datasets, receives payments
+    deployment.json    the market                   broker.json    keystore: signs challenges, releases, key receipts
+    broker.sqlite      the broker's state           vault.json     keystore: seed of the key that wraps master keys
+
+The account key is needed to publish and grant; the broker runs with the other two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from heartify.errors import UsageError
+from heartify.party.home import load_document
+from heartify.protocol.canonical import Address
+from heartify.protocol.plan import Name
+
+INIT_HINT = "run `heartify hospital init` first, or give the right --home"
+
+
+class HospitalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What doesn't change after init. `store_url` is where versions lie, `broker_url` where the broker answers."""
+
+    format: Literal["heartify.hospital/1"] = "heartify.hospital/1"
+    name: Name
+    account: Address
+    broker: Address
+    store_url: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+    broker_url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s]{1,240}$")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HospitalHome:
+    """The paths of a hospital's home."""
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Return the settings' path."""
+        return self.path / "hospital.json"
+
+    @property
+    def account_keystore(self) -> Path:
+        """Return the path of the owner account's keystore."""
+        return self.path / "account.json"
+
+    @property
+    def broker_keystore(self) -> Path:
+        """Return the path of the broker key's keystore."""
+        return self.path / "broker.json"
+
+    @property
+    def vault_keystore(self) -> Path:
+        """Return the path of the vault seed's keystore."""
+        return self.path / "vault.json"
+
+    @property
+    def database_url(self) -> str:
+        """Return the SQLAlchemy URL of the broker's state."""
+        return f"sqlite:///{self.path / 'broker.sqlite'}"
+
+    def settings(self) -> HospitalSettings:
+        """Load the settings.
+
+        Raises:
+            UsageError: the home isn't initialised.
+        """
+        return load_document(self.settings_file, HospitalSettings, hint=INIT_HINT)
+
+    def check_new(self) -> None:
+        """Raise UsageError when the home is initialised already."""
+        if self.settings_file.exists():
+            raise UsageError(f"{self.path} is a hospital's home already", hint="choose another --home")

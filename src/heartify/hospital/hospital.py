@@ -1,0 +1,263 @@
+"""The hospital's use cases: init, publish, grant, revoke, status. The command line calls these, and so can a notebook.
+
+Nothing is half done: keys reach the broker's state before a version is registered, a policy lies in the store before
+its grant is posted, and a failed step leaves at most an unreferenced encrypted file behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from heartify.broker.database import open_database
+from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
+from heartify.broker.vault import Vault
+from heartify.chain.registry import dataset_id
+from heartify.cohort.csv_source import load_csv
+from heartify.cohort.dictionary_toml import load_dictionary_toml
+from heartify.cohort.storage import open_store
+from heartify.cohort.writer import write_version
+from heartify.errors import InputError, UsageError
+from heartify.hospital.approval import approve_release
+from heartify.hospital.home import HospitalHome, HospitalSettings
+from heartify.market.catalogue import policy_file
+from heartify.party.app_release import deployed_app_release
+from heartify.party.home import store_document
+from heartify.party.keystore import create_account, create_seed, load_secret
+from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
+from heartify.party.trust import trust_simulated_root
+from heartify.protocol.app_release import AppRelease
+from heartify.protocol.canonical import encode_canonical, to_hex
+from heartify.protocol.eip712 import ZERO_ADDRESS, address, bytes32, uint256
+from heartify.protocol.evidence import parse_tee_kind
+from heartify.protocol.grant_policy import GrantPolicy
+from heartify.protocol.orders import DatasetGrant, fresh_nonce, sign_order
+from heartify.protocol.plan import Purpose
+from heartify.protocol.signing import keccak256
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Published:
+    """A dataset version that is registered; `rows_rounded` is all that is said of its size."""
+
+    dataset: str
+    version: str
+    url: str
+    columns: tuple[str, ...]
+    rows_rounded: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GrantTerms:
+    """The terms of a grant. `price` is in base units of the token, `days` counts from now."""
+
+    price: int
+    columns: tuple[str, ...] = ()
+    purposes: tuple[Purpose, ...] = (Purpose.HEALTH_RESEARCH,)
+    permit: str | None = None
+    uses: int = 1
+    days: int = 30
+    withheld_bps: int = 0
+    requester: str = ZERO_ADDRESS
+    pool: str = ZERO_ADDRESS
+    tee_kinds: tuple[str, ...] = ("sgx",)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HospitalStatus:
+    """What a steward wants to see on a Monday morning."""
+
+    settings: HospitalSettings
+    versions: tuple[tuple[str, str, bool], ...]
+    grants: tuple[HeldGrant, ...]
+    releases: tuple[ReleaseEntry, ...]
+    approved: tuple[AppRelease, ...]
+    earned: int
+
+
+class Hospital:
+    """One hospital, by its home folder and the password of its keystores."""
+
+    def __init__(self, home: Path, password: bytes) -> None:
+        self.home = HospitalHome(home)
+        self._password = password
+
+    @classmethod
+    def init(
+        cls,
+        home: Path,
+        password: bytes,
+        *,
+        name: str,
+        deployment: Path,
+        store_url: str,
+        broker_url: str,
+        unsafe_simulated_root: Path | None = None,
+    ) -> Hospital:
+        """Create a hospital's home with its three keys.
+
+        Raises:
+            UsageError: the home exists already.
+            InputError, ChainError, IntegrityError: the deployment is not usable.
+        """
+        hospital = cls(home, password)
+        hospital.home.check_new()
+        adopt_deployment(home, deployment)
+        if unsafe_simulated_root is not None:
+            trust_simulated_root(home, unsafe_simulated_root)
+        account = create_account(hospital.home.account_keystore, password)
+        broker = create_account(hospital.home.broker_keystore, password)
+        create_seed(hospital.home.vault_keystore, password)
+        settings = HospitalSettings(
+            name=name, account=account, broker=broker, store_url=store_url, broker_url=broker_url
+        )
+        store_document(hospital.home.settings_file, settings)
+        return hospital
+
+    @property
+    def settings(self) -> HospitalSettings:
+        """Return the settings of the home."""
+        return self.home.settings()
+
+    def publish(
+        self,
+        cohort_csv: Path,
+        dictionary_toml: Path,
+        *,
+        dataset_name: str = "cohort",
+        accepted_findings: Mapping[str, str] | None = None,
+        ignore: Collection[str] = (),
+    ) -> Published:
+        """Read, check, encrypt, store and register a cohort as the next version of a dataset.
+
+        Raises:
+            InputError: the CSV or the dictionary is wrong, or a finding isn't accepted; nothing was written.
+            ServiceError, ChainError: the store or the chain can't be reached.
+        """
+        settings = self.settings
+        dictionary = load_dictionary_toml(dictionary_toml)
+        table = load_csv(cohort_csv, dictionary, ignore=ignore)
+        access = self._market()
+        salt = keccak256(dataset_name.encode())
+        dataset = dataset_id(settings.account, salt)
+        store = open_store(settings.store_url)
+        written = write_version(
+            table,
+            dictionary,
+            dataset=dataset,
+            previous=self._previous_version(dataset),
+            store=store,
+            accepted_findings=accepted_findings,
+        )
+        manifest = encode_canonical(written.manifest)
+        wrapped = self._vault().wrap(written.version_id, written.master_key)
+        self._broker_store().add_version(written.version_id, manifest, encode_canonical(dictionary), wrapped)
+        if access.registry.owner_of_dataset(dataset) == ZERO_ADDRESS:
+            access.registry.register_dataset(salt, settings.broker, settings.broker_url)
+        access.registry.publish_version(dataset, written.version_id, settings.store_url)
+        columns = written.manifest.column_names
+        return Published(dataset, written.version_id, settings.store_url, columns, written.manifest.rows_rounded)
+
+    def approve(self, measure: Callable[[], bytes], confirmed_measurement: str | None = None) -> AppRelease:
+        """Approve the deployment's app release; raises PolicyError when its measurement isn't confirmed."""
+        release = deployed_app_release(self._market(read_only=True).deployment)
+        approve_release(self._broker_store(), release, measure=measure, confirmed_measurement=confirmed_measurement)
+        return release
+
+    def grant(self, version: str, terms: GrantTerms) -> HeldGrant:
+        """Sign and post a grant on a version; the release must have been approved before.
+
+        Raises:
+            PolicyError: the app release isn't approved, or the version isn't this hospital's.
+            InputError: a column isn't in the version, or the terms make no sense.
+        """
+        broker_store, access = self._broker_store(), self._market()
+        held = broker_store.live_version(version)
+        release_id = deployed_app_release(access.deployment).release_id()
+        broker_store.approved_release(release_id)
+        policy = self._policy(held.manifest.column_names, terms)
+        order = self._grant_order(version, release_id, policy, terms)
+        signed = sign_order(order, access.deployment.domain, self._account_key())
+        order_digest = to_hex(order.digest(access.deployment.domain))
+        open_store(self.settings.store_url).put(policy_file(version, policy.digest()), encode_canonical(policy))
+        broker_store.add_grant(order_digest, signed, policy)
+        access.market.post_grant(signed)
+        return HeldGrant(order_digest, signed, policy, revoked=False)
+
+    def revoke_grant(self, order_digest: str) -> None:
+        """Revoke one grant: the broker refuses from now on, and the chain matches it no more.
+
+        Raises:
+            UsageError: there is no such grant.
+        """
+        store = self._broker_store()
+        for grant in store.grants():
+            if grant.order_digest == order_digest:
+                store.revoke_grant(order_digest)
+                self._market().market.cancel_nonce(grant.signed.order.nonce)
+                return
+        raise UsageError(f"this hospital has no grant {order_digest}", hint="`heartify hospital status` lists them")
+
+    def withdraw_version(self, version: str) -> None:
+        """Withdraw a version for good: its key is destroyed here, and the registry calls it dead."""
+        store = self._broker_store()
+        store.live_version(version)
+        store.revoke_version(version)
+        self._market().registry.withdraw_version(version)
+
+    def status(self) -> HospitalStatus:
+        """Return versions, grants, key releases, approvals and earnings."""
+        store, access = self._broker_store(), self._market(read_only=True)
+        earned = access.market.free_of(self.settings.account)
+        approved = store.approved_releases()
+        return HospitalStatus(self.settings, store.versions(), store.grants(), store.releases(), approved, earned)
+
+    def _policy(self, stored: Sequence[str], terms: GrantTerms) -> GrantPolicy:
+        columns = terms.columns or tuple(stored)
+        if unknown := [column for column in columns if column not in stored]:
+            raise InputError(
+                f"the version has no column {', '.join(unknown)}", hint=f"its columns: {', '.join(stored)}"
+            )
+        return GrantPolicy(hospital=self.settings.name, columns=columns, purposes=terms.purposes, permit=terms.permit)
+
+    def _grant_order(self, version: str, release_id: str, policy: GrantPolicy, terms: GrantTerms) -> DatasetGrant:
+        if terms.price < 0 or terms.uses < 1 or terms.days < 1 or not 0 <= terms.withheld_bps <= 10_000:
+            raise InputError("a grant needs a price of 0 or more, at least 1 use, 1 day, and a share of 0 to 10000")
+        now = int(time.time())
+        kinds = 0
+        for name in terms.tee_kinds:
+            kinds |= int(parse_tee_kind(name))
+        return DatasetGrant(
+            datasetVersion=bytes32(version),
+            broker=address(self.settings.broker),
+            appRelease=bytes32(release_id),
+            requester=address(terms.requester),
+            pool=address(terms.pool),
+            teeKinds=uint256(kinds),
+            price=uint256(terms.price),
+            withheldBps=uint256(terms.withheld_bps),
+            uses=uint256(terms.uses),
+            policyDigest=bytes32(policy.digest()),
+            notBefore=uint256(now - 60),
+            expiry=uint256(now + terms.days * 86400),
+            nonce=fresh_nonce(),
+        )
+
+    def _previous_version(self, dataset: str) -> str | None:
+        mine = [version for version, of_dataset, _ in self._broker_store().versions() if of_dataset == dataset]
+        return mine[-1] if mine else None
+
+    def _market(self, *, read_only: bool = False) -> MarketAccess:
+        return open_market(self.home.path, None if read_only else self._account_key())
+
+    def _account_key(self) -> bytes:
+        return load_secret(self.home.account_keystore, self._password)
+
+    def _vault(self) -> Vault:
+        return Vault(load_secret(self.home.vault_keystore, self._password))
+
+    def _broker_store(self) -> BrokerStore:
+        self.home.settings()
+        return BrokerStore(open_database(self.home.database_url))

@@ -1,0 +1,334 @@
+"""The lab's use cases: catalogue, plan, quote, run, status, open, verify. The command line calls these.
+
+Money is spent in one place, `run`, and only after everything that can be checked without spending was. What a run needs
+later (plan, pool, deal id) is on disk before the plan is handed in, so that nothing is lost with a crash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import msgspec
+
+from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
+from heartify.lab.home import DealRecord, LabHome, LabSettings
+from heartify.lab.quote import Offers, Quote, build_quote
+from heartify.lab.settlement import SettlementDocument, build_settlement
+from heartify.lab.verification import Verification, verify_bundle
+from heartify.market.catalogue import CatalogueEntry, build_catalogue
+from heartify.market.order_book import OrderBook
+from heartify.party.account import deposit_tokens
+from heartify.party.app_release import deployed_app_release
+from heartify.party.home import store_document, write_atomically
+from heartify.party.http_client import get_json, post_json
+from heartify.party.keystore import create_account, create_seed, load_secret
+from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
+from heartify.party.trust import load_trust, trust_simulated_root
+from heartify.protocol.bundle import ResultBundle
+from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
+from heartify.protocol.deal import Deal
+from heartify.protocol.eip712 import address, bytes32, from_json, uint256
+from heartify.protocol.orders import GrantWanted, Request, fresh_nonce, sign_order
+from heartify.protocol.outcomes import DealState
+from heartify.protocol.plan import Plan, parse_plan_toml
+from heartify.protocol.result import StudyResult, parse_result, result_info
+from heartify.protocol.sealing import SealingKey
+
+DEFAULT_DEADLINE_SECONDS = 3600
+REQUEST_SECONDS = 600
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DealStatus:
+    """Where a deal stands on chain, and at the pool as far as it answers."""
+
+    deal_id: str
+    state: DealState
+    deadline: int
+    pool_state: str
+    step: str
+    problem: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened deal. `result` is None unless it was delivered."""
+
+    deal_id: str
+    bundle: ResultBundle
+    verification: Verification
+    result: StudyResult | None
+    settlement: SettlementDocument
+
+
+class Lab:
+    """One lab, by its home folder and the password of its keystores."""
+
+    def __init__(self, home: Path, password: bytes) -> None:
+        self.home = LabHome(home)
+        self._password = password
+
+    @classmethod
+    def init(cls, home: Path, password: bytes, *, deployment: Path, unsafe_simulated_root: Path | None = None) -> Lab:
+        """Create a lab's home with its account and result key.
+
+        Raises:
+            UsageError: the home exists already.
+            InputError, ChainError, IntegrityError: the deployment is not usable.
+        """
+        lab = cls(home, password)
+        lab.home.check_new()
+        adopt_deployment(home, deployment)
+        if unsafe_simulated_root is not None:
+            trust_simulated_root(home, unsafe_simulated_root)
+        account = create_account(lab.home.account_keystore, password)
+        result_key = SealingKey.from_seed(create_seed(lab.home.result_keystore, password))
+        store_document(lab.home.settings_file, LabSettings(account=account, result_key=to_hex(result_key.public_key)))
+        return lab
+
+    @property
+    def settings(self) -> LabSettings:
+        """Return the settings of the home."""
+        return self.home.settings()
+
+    def catalogue(self) -> tuple[CatalogueEntry, ...]:
+        """Return every live dataset version, with the grants that are open to this lab."""
+        return self._offers(open_market(self.home.path)).entries
+
+    def plan(self, plan_toml: Path) -> Plan:
+        """Read and check a study plan.
+
+        Raises:
+            InputError: it can't be read or is wrong.
+        """
+        try:
+            text = plan_toml.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InputError(f"the plan {plan_toml} can't be read") from exc
+        return parse_plan_toml(text, source=plan_toml.name)
+
+    def quote(self, plan: Plan, *, versions: Collection[str] | None = None) -> Quote:
+        """Return what a study would use and cost now.
+
+        Raises:
+            InputError, PolicyError: no dataset fits, or a named one doesn't.
+        """
+        access = open_market(self.home.path)
+        release_id = deployed_app_release(access.deployment).release_id()
+        return build_quote(plan, self._offers(access), release_id, versions)
+
+    def run(
+        self,
+        quote: Quote,
+        *,
+        min_grants: int | None = None,
+        deadline_seconds: int = DEFAULT_DEADLINE_SECONDS,
+        max_total: int | None = None,
+    ) -> DealRecord:
+        """Deposit what is missing, sign the request, match, and hand the plan to the pool.
+
+        `min_grants` is how many hospitals must take part for the deal to be settled: all of them by default.
+
+        Raises:
+            UsageError: the price is over `max_total`, or the account has too few tokens; nothing was sent.
+            RevertError: an order was used up or withdrawn in between; nothing was locked.
+            ServiceError: the deal is made, but the pool didn't take the plan; `status` hands it in again.
+        """
+        if max_total is not None and quote.total > max_total:
+            raise UsageError(f"the price is {quote.total} base units, over the limit of {max_total}")
+        private_key = load_secret(self.home.account_keystore, self._password)
+        access = open_market(self.home.path, private_key)
+        pool_url = self._pool_url(access, quote.pool.order.pool)
+        request = self._request(access, quote, min_grants or len(quote.grants), deadline_seconds)
+        signed = sign_order(request, access.deployment.domain, private_key)
+        missing = quote.total - access.market.free_of(self.settings.account)
+        if missing > 0:
+            deposit_tokens(access, self.settings.account, missing)
+        grants = [grant.grant.live.signed for grant in quote.grants]
+        matched = access.market.match_orders(grants, quote.app.signed, quote.pool.signed, signed)
+        record = DealRecord(
+            deal_id=matched.deal_id,
+            plan=to_hex(encode_canonical(quote.plan)),
+            pool_url=pool_url,
+            match_gas=matched.gas_used,
+            match_tx=matched.tx_hash,
+        )
+        store_document(self.home.deal_folder(matched.deal_id) / "deal.json", record)
+        self.submit(record)
+        return record
+
+    def submit(self, record: DealRecord) -> None:
+        """Hand a deal's plan to its pool; doing it again is harmless.
+
+        Raises:
+            ServiceError: the pool can't be reached or refuses.
+        """
+        body = {"deal": record.deal_id, "plan": record.plan, "result_key": self.settings.result_key}
+        post_json(f"{record.pool_url}/v1/work-orders", body)
+
+    def status(self, deal_id: str) -> DealStatus:
+        """Return where a deal stands; hands the plan in again when the pool is still waiting for it.
+
+        Raises:
+            UsageError: this lab has no such deal.
+        """
+        record = self.home.record(deal_id)
+        access = open_market(self.home.path)
+        state, deal = access.market.status_of(deal_id), access.market.find_deal(deal_id).deal
+        pool = self._pool_status(record, state)
+        return DealStatus(
+            deal_id, state, deal.deadline, pool.get("state", "unknown"), pool.get("step", ""), pool.get("problem", "")
+        )
+
+    def wait(
+        self, deal_id: str, *, timeout_seconds: float, report: Callable[[DealStatus], None] | None = None
+    ) -> DealStatus:
+        """Wait until a deal has ended on chain and its bundle can be had.
+
+        Raises:
+            ServiceError: it hasn't ended in time.
+        """
+        give_up = time.monotonic() + timeout_seconds
+        while time.monotonic() < give_up:
+            status = self.status(deal_id)
+            if report is not None:
+                report(status)
+            if status.state is not DealState.OPEN:
+                return status
+            time.sleep(0.2)
+        raise ServiceError(f"the deal {deal_id} has not ended within {timeout_seconds:.0f} seconds")
+
+    def reclaim(self, deal_id: str) -> None:
+        """Take the money of a deal back after its deadline, with the pool's stake.
+
+        Raises:
+            RevertError: the deadline hasn't passed, or the deal has ended.
+        """
+        access = open_market(self.home.path, load_secret(self.home.account_keystore, self._password))
+        access.market.reclaim(access.market.find_deal(deal_id).deal)
+
+    def fetch_bundle(self, deal_id: str) -> ResultBundle:
+        """Return a deal's result bundle from disk, else from the pool, and keep it.
+
+        Raises:
+            ServiceError: the pool doesn't have it.
+        """
+        path = self.home.deal_folder(deal_id) / "bundle.json"
+        if path.exists():
+            return msgspec.json.decode(path.read_bytes(), type=ResultBundle)
+        record = self.home.record(deal_id)
+        try:
+            bundle = msgspec.convert(get_json(f"{record.pool_url}/v1/work-orders/{deal_id}/bundle"), ResultBundle)
+        except msgspec.ValidationError as exc:
+            raise ServiceError(f"the pool's answer is not a result bundle: {exc}") from exc
+        if bundle.receipt.deal_id != deal_id:
+            raise IntegrityError("the pool gave the bundle of another deal")
+        write_atomically(path, encode_canonical(bundle))
+        return bundle
+
+    def verify(self, bundle: ResultBundle) -> Verification:
+        """Verify a bundle from public data under this lab's trust policy."""
+        return verify_bundle(bundle, open_market(self.home.path), load_trust(self.home.path))
+
+    def open(self, deal_id: str) -> Opened:
+        """Verify a deal's bundle, then decrypt its result. Nothing is decrypted that wasn't verified.
+
+        Raises:
+            IntegrityError: a check failed, or the result isn't sealed to this lab's key.
+            UsageError: the deal is still open.
+        """
+        access = open_market(self.home.path)
+        state = access.market.status_of(deal_id)
+        if state is DealState.OPEN:
+            raise UsageError(f"the deal {deal_id} is still open", hint="`heartify lab status` shows its progress")
+        bundle = self.fetch_bundle(deal_id)
+        verification = self.verify(bundle)
+        if not verification.verified:
+            failed = "; ".join(f"{check.name}: {check.reason}" for check in verification.checks if not check.passed)
+            raise IntegrityError(f"the deal's bundle is not verified: {failed}")
+        result = self._open_result(bundle)
+        return Opened(deal_id, bundle, verification, result, self.settlement(deal_id))
+
+    def settlement(self, deal_id: str) -> SettlementDocument:
+        """Return who was paid what.
+
+        Raises:
+            UsageError: the deal is still open.
+        """
+        access = open_market(self.home.path)
+        matched, record = access.market.find_deal(deal_id), self.home.record(deal_id)
+        return build_settlement(
+            access,
+            deal_id,
+            matched.deal,
+            self._names(access, matched.deal),
+            match=(record.match_gas, record.match_tx),
+        )
+
+    def _open_result(self, bundle: ResultBundle) -> StudyResult | None:
+        if bundle.sealed_result is None:
+            return None
+        deal = from_json(Deal, bundle.receipt.deal)
+        key = SealingKey.from_seed(load_secret(self.home.result_keystore, self._password))
+        if sha256_digest(key.public_key) != deal.resultKeyDigest:
+            raise IntegrityError("the result is sealed to another lab's key")
+        deal_id = bundle.receipt.deal_id
+        result = parse_result(key.open(to_bytes(bundle.sealed_result), result_info(deal_id)))
+        if result.deal != deal_id or result.plan_digest != deal.planDigest:
+            raise IntegrityError("the opened result is of another deal or plan")
+        return result
+
+    def _offers(self, access: MarketAccess) -> Offers:
+        book = OrderBook(access.market, access.registry, access.deployment.domain, access.deployment.block)
+        now, me = int(time.time()), self.settings.account
+        entries = build_catalogue(access.registry, book, now, me)
+        return Offers(entries=entries, apps=book.app_offers(now, me), pools=book.pool_offers(now, me))
+
+    def _request(self, access: MarketAccess, quote: Quote, min_grants: int, deadline_seconds: int) -> Request:
+        settings = self.settings
+        wanted = tuple(
+            GrantWanted(datasetVersion=bytes32(grant.entry.version), maxPrice=uint256(grant.price))
+            for grant in quote.grants
+        )
+        return Request(
+            requester=address(settings.account),
+            planDigest=bytes32(quote.plan.digest()),
+            grants=wanted,
+            appRelease=quote.app.order.appRelease,
+            maxAppPrice=quote.app.order.price,
+            pool=quote.pool.order.pool,
+            sizeClass=quote.pool.order.sizeClass,
+            maxPoolPrice=quote.pool.order.price,
+            teeKinds=quote.pool.order.teeKind,
+            resultKeyDigest=bytes32(sha256_digest(to_bytes(settings.result_key))),
+            minGrants=uint256(min_grants),
+            deadlineSeconds=uint256(deadline_seconds),
+            expiry=uint256(access.connection.time_utc_seconds() + REQUEST_SECONDS),
+            nonce=fresh_nonce(),
+        )
+
+    def _pool_url(self, access: MarketAccess, pool: str) -> str:
+        for endpoint in access.registry.pool_endpoints(pool=pool):
+            return endpoint.uri.rstrip("/")
+        raise ChainError(f"the pool {pool} has registered no address")
+
+    def _pool_status(self, record: DealRecord, state: DealState) -> dict[str, str]:
+        url = f"{record.pool_url}/v1/work-orders/{record.deal_id}"
+        try:
+            answer = dict(get_json(url))
+            if answer.get("state") == "awaiting-plan" and state is DealState.OPEN:
+                self.submit(record)
+        except ServiceError as exc:
+            return {"state": "unreachable", "problem": exc.message}
+        return answer
+
+    def _names(self, access: MarketAccess, deal: Deal) -> dict[str, str]:
+        names = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}
+        owners = {grant.datasetVersion: grant.owner for grant in deal.grants}
+        for entry in self._offers(access).entries:
+            if entry.version in owners:
+                names[owners[entry.version]] = entry.hospital
+        return names
