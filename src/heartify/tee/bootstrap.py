@@ -1,0 +1,100 @@
+"""The first code that runs inside an enclave process: it shuts doors, then calls the enclave's entry.
+
+It is measured, runs as `python -I -S bootstrap.py OPTIONS`, and imports the standard library only.
+OPTIONS is JSON of numbers and the entry's name; no secret comes this way.
+It must never print: a traceback could hold patient values, so every failure is an exit status.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import select
+import sys
+import threading
+from typing import Any
+
+EXIT_REFUSED = 70
+EXIT_HOST_GONE = 71
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 4, 22, 2
+_FILTER_LIMIT_BYTES = 65536
+
+
+class _FilterProgram(ctypes.Structure):
+    """struct sock_fprog of <linux/filter.h>."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def _use_measured_paths_only() -> None:
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120  no pathlib needed yet
+    python = os.path.join(root, "python")  # noqa: PTH118
+    if sys.prefix != python or any(not path.startswith(python + os.sep) for path in sys.path):
+        raise RuntimeError("the interpreter found a standard library outside the image")
+    sys.path[:0] = [os.path.join(root, "app"), os.path.join(root, "site")]  # noqa: PTH118
+
+
+def _limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _become(user_id: int) -> None:
+    os.setgroups([])
+    os.setresgid(user_id, user_id, user_id)
+    os.setresuid(user_id, user_id, user_id)
+
+
+def _forbid_tracing(libc: Any) -> None:
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _install_filter(libc: Any, descriptor: int) -> None:
+    instructions = os.read(descriptor, _FILTER_LIMIT_BYTES)
+    os.close(descriptor)
+    program = _FilterProgram(len(instructions) // 8, instructions)
+    if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def _die_when_host_goes(channel_fd: int) -> None:
+    # POLLRDHUP comes when the host's end closes, also when the host was killed; data still unread don't hide it.
+    poll = select.poll()
+    poll.register(channel_fd, select.POLLRDHUP | select.POLLHUP)
+    poll.poll()
+    os._exit(EXIT_HOST_GONE)
+
+
+def _run(options: dict[str, Any]) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    channel_fd = int(options["channel_fd"])
+    _use_measured_paths_only()
+    _limit_resources(int(options["memory_bytes"]), int(options["cpu_seconds"]))
+    if options["user_id"] is not None:
+        _become(int(options["user_id"]))
+    _forbid_tracing(libc)
+    # The filter is inherited by every thread that starts after this line.
+    if options["filter_fd"] is not None:
+        _install_filter(libc, int(options["filter_fd"]))
+    threading.Thread(target=_die_when_host_goes, args=(os.dup(channel_fd),), daemon=True).start()
+    module, _, function = str(options["entry"]).partition(":")
+    getattr(importlib.import_module(module), function)(channel_fd)
+
+
+if __name__ == "__main__":
+    status = EXIT_REFUSED
+    try:
+        _run(json.loads(sys.argv[1]))
+        status = 0
+    except SystemExit as exc:
+        status = exc.code if isinstance(exc.code, int) else EXIT_REFUSED
+    except BaseException:  # noqa: BLE001  nothing may be printed, whatever happened
+        status = EXIT_REFUSED
+    # No interpreter shutdown: finalisers could print.
+    os._exit(status)

@@ -1,0 +1,23 @@
+"""Limits on the resources of one enclave process.
+
+They bound what a runaway analysis takes from its host; they protect no data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heartify.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnclaveLimits:
+    """Address space in bytes (RLIMIT_AS) and processor time in seconds (RLIMIT_CPU). Raises UsageError if absurd."""
+
+    memory_bytes: int = 8 * 1024**3
+    cpu_seconds: int = 3600
+
+    def __post_init__(self) -> None:
+        # Interpreter, numpy and pyarrow map about one GiB before the first row.
+        if self.memory_bytes < 256 * 1024**2 or self.cpu_seconds < 1:
+            raise UsageError("enclave limits: at least 256 MiB of memory and one second of processor time are needed")

@@ -1,0 +1,189 @@
+"""A tiny enclave program for the launcher's tests: it does what it is asked over its channel, and tries to break out.
+
+It runs inside the enclave process as `probe_enclave:main`; no test module imports it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from heartify.protocol.frames import encode_frame, read_frame
+
+
+def main(channel_fd: int) -> None:
+    channel = socket.socket(fileno=channel_fd)
+
+    def receive(count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            chunk = channel.recv(count - len(data))
+            if not chunk:
+                raise SystemExit(0)
+            data += chunk
+        return data
+
+    while True:
+        header, body = read_frame(receive)
+        command = header["do"]
+        if command == "exit":
+            raise SystemExit(header["status"])
+        reply, reply_body = COMMANDS[command](header, body)
+        channel.sendall(reply_body if command == "garbage" else encode_frame(reply, reply_body))
+
+
+def _echo(header, body):
+    return {"echo": header["text"], "measured_path": sys.path[:2]}, body[::-1]
+
+
+def _fail(header, body):
+    raise ValueError("PATIENT-CANARY-4711")
+
+
+def _print(header, body):
+    print("PATIENT-CANARY-4711", flush=True)
+    sys.stderr.write("PATIENT-CANARY-4711\n")
+    os.write(1, b"PATIENT-CANARY-4711")
+    return {}, b""
+
+
+def _sleep(header, body):
+    time.sleep(header["seconds"])
+    return {}, b""
+
+
+def _garbage(header, body):
+    return {}, b"\xff" * 4096
+
+
+def _allocate(header, body):
+    try:
+        size = len(bytearray(header["bytes"]))
+    except MemoryError:
+        return {"result": "denied"}, b""
+    return {"result": size}, b""
+
+
+def _try(action) -> str:
+    try:
+        action()
+    except (OSError, subprocess.SubprocessError) as exc:
+        return f"denied {type(exc).__name__}"
+    return "ALLOWED"
+
+
+def _fork():
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def _system_call(number, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+
+
+def _escape(header, body):
+    attempts = {
+        "inet socket": lambda: socket.socket(socket.AF_INET),
+        "unix socket": lambda: socket.socket(socket.AF_UNIX),
+        "exec": lambda: os.execv(sys.executable, ["python3", "-c", "pass"]),
+        "subprocess": lambda: subprocess.run([sys.executable, "-c", "pass"], check=False),
+        "fork": _fork,
+        "read /etc/passwd": lambda: open("/etc/passwd").read(),
+        "read /root": lambda: os.listdir("/root"),
+        "read /home": lambda: os.listdir("/home"),
+        "write /tmp": lambda: open("/tmp/x", "w"),
+        "write /dev/shm": lambda: open("/dev/shm/x", "w"),
+        "write /": lambda: open("/x", "w"),
+        "write image": lambda: open(os.path.join(sys.path[0], "x"), "w"),
+        "change image": lambda: open(os.path.join(sys.path[0], "heartify/errors.py"), "a"),
+        "mkdir /proc": lambda: os.mkdir("/proc/x"),
+        "write sysctl": lambda: open("/proc/sys/kernel/hostname", "w").write("x"),
+        "become root": lambda: os.setuid(0),
+        "kill host": lambda: os.kill(header["host_pid"], 0),
+    }
+    if sys.platform == "linux" and os.uname().machine == "x86_64":
+        attempts["ptrace"] = lambda: _system_call(101, 16, 1, 0, 0)
+        attempts["unshare user"] = lambda: _system_call(272, 0x10000000)
+        attempts["bpf"] = lambda: _system_call(321, 0, 0, 0)
+        attempts["io_uring"] = lambda: _system_call(425, 1, 0)
+    if not header["filtered"]:
+        for name in (
+            "exec",
+            "fork",
+            "subprocess",
+            "inet socket",
+            "unix socket",
+            "ptrace",
+            "unshare user",
+            "bpf",
+            "io_uring",
+        ):
+            attempts.pop(name, None)
+    return {name: _try(action) for name, action in attempts.items()}, b""
+
+
+def _describe(header, body):
+    results = []
+    threads = [threading.Thread(target=results.append, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with open("/proc/self/status") as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+    return {
+        "threads": len(results),
+        "environment": dict(os.environ),
+        "uid": os.getuid(),
+        "groups": os.getgroups(),
+        "capabilities": status["CapEff"],
+        "no_new_privileges": status["NoNewPrivs"],
+        "seccomp": status["Seccomp"],
+        "descriptors": sorted(os.listdir("/proc/self/fd")),
+        "root": sorted(os.listdir("/")),
+        "arguments": sys.argv[1],
+    }, b""
+
+
+def _import(header, body):
+    import numpy
+    import pyarrow.parquet.encryption  # noqa: F401
+    import scipy.linalg
+    import scipy.special
+    from coincurve import PrivateKey
+    from Crypto.Hash import keccak  # noqa: F401
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: F401
+    from cryptography.hazmat.primitives.hpke import KEM  # noqa: F401
+
+    outside = [
+        module.__file__
+        for module in sys.modules.values()
+        if getattr(module, "__file__", None) and not module.__file__.startswith(os.path.dirname(sys.path[0]))
+    ]
+    solved = scipy.linalg.solve(numpy.eye(2), numpy.ones(2)).tolist()
+    return {
+        "outside": outside,
+        "solved": solved,
+        "expit": float(scipy.special.expit(0.0)),
+        "key": len(PrivateKey().secret),
+    }, b""
+
+
+COMMANDS = {
+    "echo": _echo,
+    "fail": _fail,
+    "print": _print,
+    "sleep": _sleep,
+    "garbage": _garbage,
+    "allocate": _allocate,
+    "escape": _escape,
+    "describe": _describe,
+    "import": _import,
+}
