@@ -54,14 +54,17 @@ class ContractClient:
 
     def _logs(self, event: str, from_block: int, to: Finality | None = None, **indexed: Any) -> Iterator[EventData]:
         """Yield an event's logs, oldest first, asked for in ranges that nodes accept; None filters by nothing."""
-        inputs = [
-            entry for entry in find_entry(self._abi, "event", event)["inputs"] if indexed.get(entry["name"]) is not None
-        ]
-        values = encode_arguments(inputs, [indexed[entry["name"]] for entry in inputs])
-        filters = {entry["name"]: value for entry, value in zip(inputs, values, strict=True)}
+        filters = self._filters(event, {name: value for name, value in indexed.items() if value is not None})
         with chain_errors(f"{self._name} events"):
             last = self.connection.head(self._finality_of(to))
         yield from self._logs_in_ranges(event, filters, from_block, last)
+
+    def _filters(self, event: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        entries = [entry for entry in find_entry(self._abi, "event", event)["inputs"] if entry["name"] in wanted]
+        if sum(entry["indexed"] for entry in entries) != len(wanted):
+            raise UsageError(f"{event} has no indexed {', '.join(wanted)}")
+        values = encode_arguments(entries, [wanted[entry["name"]] for entry in entries])
+        return {entry["name"]: value for entry, value in zip(entries, values, strict=True)}
 
     def _logs_in_ranges(self, event: str, filters: dict[str, Any], first: int, last: int) -> Iterator[EventData]:
         span = MAX_LOG_BLOCKS
