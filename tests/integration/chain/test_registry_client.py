@@ -35,7 +35,7 @@ def test_a_dataset_is_registered_once(world: Any) -> None:
     owner = world.new_party()
     owner.registry.register_dataset(b"\x01" * 32, BROKER, "https://broker.example")
 
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: dataset already registered"):
         owner.registry.register_dataset(b"\x01" * 32, BROKER, "https://broker.example")
 
 
@@ -55,16 +55,16 @@ def test_versions_are_listed_with_who_owns_them_now(world: Any, reader: Registry
     ]
     assert reader.dataset_of(live) == dataset
     assert len(reader.version_events()) >= 6
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: version not paused"):
         owner.registry.resume_version(withdrawn)
 
 
 def test_only_the_owner_publishes_and_a_version_has_one_dataset(world: Any) -> None:
     stranger, mine = world.new_party(), world.hospitals[0]
 
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: not the owner"):
         stranger.registry.publish_version(mine.dataset, version_for("forged"), "file:///x")
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: version already published"):
         mine.party.registry.publish_version(mine.dataset, mine.version, "file:///again")
 
 
@@ -79,7 +79,7 @@ def test_a_pause_takes_a_version_out_of_new_deals_until_it_is_resumed(world: Any
         pause(target)
         assert not reader.is_version_live(hospital.version)
         assert reader.owners_of([hospital.version]) == (ZERO_ADDRESS,)
-        with pytest.raises(RevertError, match="market: "):
+        with pytest.raises(RevertError, match="market: version not live"):
             world.match(world.sign_orders(1))
         resume(target)
         assert reader.is_version_live(hospital.version)
@@ -103,7 +103,7 @@ def test_a_dataset_changes_hands_in_two_steps(world: Any, reader: RegistryClient
     seller.registry.transfer_dataset(dataset, buyer.address)
 
     assert reader.owner_of_dataset(dataset) == seller.address
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: not offered to the caller"):
         stranger.registry.accept_dataset(dataset)
     buyer.registry.accept_dataset(dataset)
     assert reader.owner_of_dataset(dataset) == buyer.address
@@ -120,7 +120,7 @@ def test_the_newest_broker_endpoint_counts(world: Any, reader: RegistryClient) -
     assert [(endpoint.broker, endpoint.uri) for endpoint in endpoints] == [(new_broker, "https://new.example")]
     assert reader.broker_of(dataset) == new_broker
     assert len(reader.broker_endpoints()) >= 5
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: not the owner"):
         world.new_party().registry.set_broker(dataset, BROKER, "https://evil.example")
 
 
@@ -150,5 +150,5 @@ def test_a_release_is_its_authors_until_it_is_withdrawn(world: Any, reader: Regi
     assert reader.release_author(release) == ZERO_ADDRESS
     registered = [event for event in reader.release_events() if event.release == release]
     assert [(event.author, event.uri) for event in registered] == [(author.address, "https://app.example/2")]
-    with pytest.raises(RevertError, match="registry: "):
+    with pytest.raises(RevertError, match="registry: release already registered"):
         world.new_party().registry.register_release(release, "https://evil.example")
