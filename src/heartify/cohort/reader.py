@@ -58,6 +58,8 @@ def read_columns(
     rows = sum(len(next(iter(part.values()))) for part in parts)
     if round_rows(rows) != manifest.rows_rounded:
         raise IntegrityError("row-count: the files do not have the number of rows that the manifest declares")
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in columns}
 
 
@@ -176,6 +178,7 @@ def _without_padding(values: StoredArray, rows: int, entry: ColumnFile, column: 
 def _to_numeric(values: StoredArray, column: Column) -> ColumnArray:
     if column.datatype == "category":
         return values.astype(np.int32)
-    numbers = values.astype(np.float64)
-    numbers[is_missing(values, column)] = np.nan
+    numbers = np.array(values, dtype=np.float64)
+    if column.datatype != "number":
+        numbers[is_missing(values, column)] = np.nan
     return numbers

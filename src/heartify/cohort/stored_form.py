@@ -75,12 +75,25 @@ def is_missing(values: StoredArray, column: Column) -> npt.NDArray[np.bool_]:
 
 def has_valid_values(values: StoredArray, column: Column) -> bool:
     """Tell whether all stored values that are not missing are possible: finite, within limits, a known level."""
-    known = values[~is_missing(values, column)]
-    if column.datatype in {"boolean", "category"}:
-        levels = 2 if column.datatype == "boolean" else len(column.levels)
-        return bool(np.all((known >= 0) & (known < levels)))
-    if column.datatype == "integer" and bool(np.any(np.abs(known) > MAX_EXACT_INTEGER)):
-        return False
-    low = -np.inf if column.minimum is None else column.minimum
-    high = np.inf if column.maximum is None else column.maximum
-    return bool(np.all(np.isfinite(known) & (known >= low) & (known <= high)))
+    # Smallest and largest suffice, and no copy is made of a float column: fmin and fmax pass over not-a-number.
+    known = values if column.datatype == "number" else values[~is_missing(values, column)]
+    if len(known) == 0:
+        return True
+    # As Python numbers, so that an integer beyond 2^53 is not rounded before it is compared.
+    smallest, largest = np.fmin.reduce(known).item(), np.fmax.reduce(known).item()
+    if np.isnan(smallest):
+        return True
+    low, high = _limits(column)
+    return bool(np.isfinite(smallest) and np.isfinite(largest) and low <= smallest and largest <= high)
+
+
+def _limits(column: Column) -> tuple[float, float]:
+    """Return the inclusive limits of stored values that are not missing."""
+    if column.datatype == "boolean":
+        return 0, 1
+    if column.datatype == "category":
+        return 0, len(column.levels) - 1
+    widest = MAX_EXACT_INTEGER if column.datatype == "integer" else np.inf
+    low = -widest if column.minimum is None else max(-widest, column.minimum)
+    high = widest if column.maximum is None else min(widest, column.maximum)
+    return low, high

@@ -186,3 +186,7 @@ def test_a_category_written_with_fractions_keeps_the_dictionary_code() -> None:
     table = parse_csv(b"x\n1.0\n01\n", DataDictionary(title="t", description="", columns=(column,)), file="x.csv")
 
     assert table.column("x").to_pylist() == ["1", "01"]
+
+
+def test_a_header_that_is_not_csv_is_refused_as_such(small_dictionary: DataDictionary) -> None:
+    assert "line 1: not readable as CSV" in refuse('patient,"chol', small_dictionary)

@@ -84,6 +84,8 @@ def test_ages_over_89_are_found_in_each_unit_of_time() -> None:
     assert findings([89.9, 60.5], name="age", unit="a", datatype="number") == []
     assert findings([33000, 20000, 20000], name="age", unit="d") == ["age-over-89:age"]
     assert findings([95, 95, 60], name="weight", unit="kg") == []
+    assert findings([95, 95, 60], name="age", unit="kg") == []
+    assert findings(pa.array([True, False]), name="age", datatype="boolean") == []
 
 
 @pytest.mark.parametrize(

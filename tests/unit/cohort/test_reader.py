@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -357,3 +359,41 @@ def test_a_senseless_request_is_refused(columns: tuple[str, ...], said: str, pub
 def test_a_key_of_another_length_is_refused(key: bytes, published: Any, small_dictionary: DataDictionary) -> None:
     with pytest.raises(IntegrityError, match="key-missing"):
         read_columns(published.version.manifest, small_dictionary, ["chol"], {"chol": key}, published.files.__getitem__)
+
+
+def test_columns_that_are_too_large_together_are_never_fetched(
+    published: Any, small_dictionary: DataDictionary
+) -> None:
+    manifest = published.version.manifest
+    rows = 2**24
+    size = rows * 8
+    parts = [
+        msgspec.structs.replace(
+            manifest.columns[0],
+            part=part,
+            first_row=part * rows,
+            padded_rows=rows,
+            file=f"{part:05}.parquet",
+            size=size,
+        )
+        for part in range(65)
+    ]
+    huge = msgspec.structs.replace(manifest, columns=tuple(parts), rows_rounded=65 * rows // 5 * 5)
+
+    def fetch(file: str) -> bytes:
+        pytest.fail(f"fetched {file}")
+
+    with pytest.raises(IntegrityError, match="read-size"):
+        read_columns(huge, small_dictionary, ["chol"], published.keys, fetch)
+
+
+def test_the_reader_brings_no_input_output_library_into_the_enclave() -> None:
+    script = (
+        "import sys, heartify.cohort.reader; "
+        "print(*sorted(m for m in sys.modules if m.startswith('heartify.cohort.') or m in ('fsspec', 'httpx', 'web3')))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    modules = {"heartify.cohort.column_crypto", "heartify.cohort.reader", "heartify.cohort.stored_form"}
+    assert set(ran.stdout.split()) == modules
