@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from heartify.chain import keeper
-from heartify.chain.anvil_binary import find_anvil
+from heartify.chain.anvil_binary import Report, find_anvil
 from heartify.chain.rpc import connect
 from heartify.errors import ChainError
 
@@ -42,14 +42,20 @@ class EmbeddedChain:
 
     @classmethod
     def start(
-        cls, state_dir: Path, *, port: int = 0, chain_id: int = EMBEDDED_CHAIN_ID, binary: Path | None = None
+        cls,
+        state_dir: Path,
+        *,
+        port: int = 0,
+        chain_id: int = EMBEDDED_CHAIN_ID,
+        binary: Path | None = None,
+        report: Report | None = None,
     ) -> EmbeddedChain:
         """Start the node on 127.0.0.1 (port 0: a free one) with the state kept in `state_dir`, and wait for its answer.
 
         Raises:
             ChainError: no anvil, the directory or port is in use, or the node ended or stayed silent.
         """
-        binary = binary or find_anvil()
+        binary = binary or find_anvil(report=report)
         state_dir.mkdir(parents=True, exist_ok=True)
         with _lock_state(state_dir) as lock, (state_dir / "anvil.log").open("ab") as log:
             for attempt in range(_PORT_ATTEMPTS):
@@ -148,9 +154,12 @@ def serve_forever(
     port: int = 8545,
     chain_id: int = EMBEDDED_CHAIN_ID,
     binary: Path | None = None,
-    on_ready: Callable[[EmbeddedChain], None],
+    report: Report | None = None,
+    on_ready: Callable[[EmbeddedChain], None] | None = None,
 ) -> None:
     """Run the node in the foreground until SIGINT or SIGTERM; the main thread must call it.
+
+    `report` gets a line for people before a download and one when the node answers.
 
     Raises:
         ChainError: it could not start, or the node ended by itself.
@@ -163,8 +172,11 @@ def serve_forever(
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with EmbeddedChain.start(state_dir, port=port, chain_id=chain_id, binary=binary) as chain:
-            on_ready(chain)
+        with EmbeddedChain.start(state_dir, port=port, chain_id=chain_id, binary=binary, report=report) as chain:
+            if report is not None:
+                report(f"the embedded chain answers at {chain.rpc_url}")
+            if on_ready is not None:
+                on_ready(chain)
             while not stopping and chain.is_running():
                 time.sleep(0.1)
             if not stopping:

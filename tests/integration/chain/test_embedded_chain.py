@@ -151,8 +151,10 @@ def test_in_the_foreground_a_signal_stops_it_cleanly(anvil: Path, tmp_path: Path
         os.kill(os.getpid(), number)
 
     before = signal.getsignal(number)
-    serve_forever(tmp_path, port=0, binary=anvil, on_ready=on_ready)
+    said: list[str] = []
+    serve_forever(tmp_path, port=0, binary=anvil, report=said.append, on_ready=on_ready)
 
+    assert said == [f"the embedded chain answers at {seen[0]}"]
     assert wait_until_gone(seen[0])
     assert signal.getsignal(number) is before
     assert (tmp_path / "chain.json").stat().st_size > 0
