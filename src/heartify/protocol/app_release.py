@@ -8,7 +8,7 @@ import msgspec
 
 from heartify.protocol.canonical import Digest, digest_of, to_bytes
 
-Measurement = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{64}|[0-9a-f]{96})$")]
+Measurement = Annotated[str, msgspec.Meta(pattern=r"^0x([0-9a-f]{64}|[0-9a-f]{96})\Z")]
 
 
 class AppRelease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,13 +15,14 @@ import rfc8785
 
 from heartify.errors import DocumentError
 
-Digest = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{64}$")]
+# Patterns end in \Z, because `$` also matches before a final newline: a digest must have one spelling.
+Digest = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{64}\Z")]
 """SHA-256 or keccak-256 digest as `0x` and 64 lower-case hex digits."""
 
-Address = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{40}$")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{40}\Z")]
 """Account or contract address as `0x` and 40 lower-case hex digits (no checksum case: one spelling only)."""
 
-HexBytes = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$")]
+HexBytes = Annotated[str, msgspec.Meta(pattern=r"^0x([0-9a-f]{2})*\Z")]
 """Any bytes as `0x` and lower-case hex digits."""
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -30,10 +31,14 @@ T = TypeVar("T")
 
 
 def encode_canonical(document: Any) -> bytes:
-    """Encode a msgspec struct or plain JSON value as RFC 8785 bytes."""
+    """Encode a msgspec struct or plain JSON value as RFC 8785 bytes.
+
+    Raises:
+        DocumentError: a number beyond 2**53 or not finite, text that is no Unicode, nesting too deep, or not JSON.
+    """
     try:
         return rfc8785.dumps(msgspec.to_builtins(document))
-    except rfc8785.CanonicalizationError as exc:
+    except (rfc8785.CanonicalizationError, RecursionError, TypeError) as exc:
         raise DocumentError(f"the document has no canonical form: {exc}") from exc
 
 

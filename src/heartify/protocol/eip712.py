@@ -22,6 +22,7 @@ uint256 = NewType("uint256", int)
 
 ZERO_ADDRESS = address("0x" + "00" * 20)
 MAX_UINT256 = 2**256 - 1
+_MAX_UINT256_DIGITS = 78
 
 _DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 T = TypeVar("T", bound="TypedStruct")
@@ -82,11 +83,16 @@ def from_json(kind: type[T], document: object) -> T:
 
 
 def from_abi(kind: type[T], values: Any) -> T:
-    """Build a typed struct from a decoded event or call: a mapping or a sequence of values."""
+    """Build a typed struct from a decoded event or call: a mapping or a sequence of values.
+
+    Raises:
+        DocumentError: other fields, or another number of them. The values' types are those of the ABI decoder.
+    """
     fields = _fields(kind)
-    items = [values[name] for name, _ in fields] if hasattr(values, "keys") else list(values)
-    if len(items) != len(fields):
-        raise DocumentError(f"{kind.__name__} has {len(fields)} fields, got {len(items)}")
+    named = hasattr(values, "keys")
+    if len(values) != len(fields) or (named and set(values) != {name for name, _ in fields}):
+        raise DocumentError(f"{kind.__name__} has the {len(fields)} fields {', '.join(name for name, _ in fields)}")
+    items = [values[name] for name, _ in fields] if named else list(values)
     return kind(**{name: _from_abi(t, item) for (name, t), item in zip(fields, items, strict=True)})
 
 
@@ -97,15 +103,15 @@ def encode_type(kind: type[TypedStruct]) -> str:
     return f"{kind.__name__}({members})" + "".join(encode_type(get_args(t)[0]) for t in referred)
 
 
-_FIELDS: dict[str, tuple[tuple[str, Any], ...]] = {}
+_FIELDS: dict[type[TypedStruct], tuple[tuple[str, Any], ...]] = {}
 
 
 def _fields(kind: type[TypedStruct]) -> tuple[tuple[str, Any], ...]:
     """Return (name, type) of each field, kept per class because resolving annotations is slow."""
-    if kind.__qualname__ not in _FIELDS:
+    if kind not in _FIELDS:
         hints = get_type_hints(kind)
-        _FIELDS[kind.__qualname__] = tuple((f.name, hints[f.name]) for f in dataclasses.fields(kind))  # type: ignore[arg-type]
-    return _FIELDS[kind.__qualname__]
+        _FIELDS[kind] = tuple((f.name, hints[f.name]) for f in dataclasses.fields(kind))  # type: ignore[arg-type]
+    return _FIELDS[kind]
 
 
 def _is_array(kind: Any) -> bool:
@@ -150,10 +156,13 @@ def _from_json(where: str, kind: Any, value: object) -> Any:
 
 
 def _parse_uint256(where: str, value: object) -> int:
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or str(int(value)) != value:
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
         raise DocumentError(f"{where} must be a whole number as a decimal string")
-    if int(value) > MAX_UINT256:
+    # The length first: int() of a very long text is slow, and refuses it with an error that isn't ours.
+    if len(value) > _MAX_UINT256_DIGITS or int(value) > MAX_UINT256:
         raise DocumentError(f"{where} is over 2**256 - 1")
+    if str(int(value)) != value:
+        raise DocumentError(f"{where} must be a decimal string without leading zeros")
     return int(value)
 
 

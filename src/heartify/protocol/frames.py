@@ -15,6 +15,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from heartify.errors import DocumentError
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -26,9 +28,13 @@ def encode_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
     """Encode one frame.
 
     Raises:
-        DocumentError: the header or the body is over its limit.
+        DocumentError: the header is not JSON, or the header or the body is over its limit.
     """
-    head = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        # The standard library's encoder here, since msgspec's writes NaN as null.
+        head = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise DocumentError("a frame's header has no JSON form") from exc
     _check_lengths(len(head), len(body))
     return _LENGTHS.pack(len(head), len(body)) + head + body
 
@@ -41,12 +47,11 @@ def read_frame(recv_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], by
     """
     header_length, body_length = _LENGTHS.unpack(recv_exactly(_LENGTHS.size))
     _check_lengths(header_length, body_length)
+    head = recv_exactly(header_length)
     try:
-        header = json.loads(recv_exactly(header_length))
-    except (ValueError, RecursionError) as exc:
-        raise DocumentError("a frame's header is not JSON") from exc
-    if not isinstance(header, dict):
-        raise DocumentError("a frame's header is not a JSON object")
+        header = msgspec.json.decode(head, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise DocumentError("a frame's header is not a JSON object in UTF-8") from exc
     return header, recv_exactly(body_length) if body_length else b""
 
 

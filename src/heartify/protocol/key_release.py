@@ -18,8 +18,8 @@ from heartify.protocol.sealing import length_prefixed
 from heartify.protocol.signing import keccak256
 
 CHALLENGE_SECONDS = 60
-Nonce = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{64}$")]
-Session = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Nonce = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{64}\Z")]
+Session = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 class Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,6 +10,10 @@ import dataclasses
 import secrets
 from typing import Generic, TypeVar
 
+import msgspec
+
+from heartify.errors import DocumentError
+from heartify.protocol.canonical import HexBytes
 from heartify.protocol.eip712 import Domain, TypedStruct, address, bytes32, from_json, uint256
 from heartify.protocol.signing import sign_digest, verify_signer
 
@@ -110,9 +114,19 @@ def sign_order(order: Order, domain: Domain, private_key: bytes) -> Signed[Order
     return Signed(order, sign_digest(private_key, order.digest(domain)))
 
 
-def parse_signed(kind: type[Order], document: dict[str, object]) -> Signed[Order]:
-    """Parse `{"order": ..., "signature": "0x..."}`; the signature is not verified yet."""
-    return Signed(from_json(kind, document.get("order")), str(document.get("signature")))
+def parse_signed(kind: type[Order], document: object) -> Signed[Order]:
+    """Parse `{"order": ..., "signature": "0x..."}`; the signature is not verified yet.
+
+    Raises:
+        DocumentError: other fields, no order of this kind, or a signature that is no lower-case hex.
+    """
+    if not isinstance(document, dict) or set(document) != {"order", "signature"}:
+        raise DocumentError("a signed order must be an object with exactly the fields order, signature")
+    try:
+        signature = msgspec.convert(document["signature"], HexBytes)
+    except msgspec.ValidationError as exc:
+        raise DocumentError(f"the signature of a signed {kind.__name__} is no lower-case hex: {exc}") from exc
+    return Signed(from_json(kind, document["order"]), signature)
 
 
 def fresh_nonce() -> uint256:

@@ -7,6 +7,7 @@ People write TOML; the digest is that of the canonical JSON.
 from __future__ import annotations
 
 import enum
+import math
 import tomllib
 from typing import Annotated, Literal
 
@@ -15,8 +16,8 @@ import msgspec
 from heartify.errors import InputError
 from heartify.protocol.canonical import encode_canonical, parse_canonical, sha256_digest
 
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
-ColumnName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")]
+ColumnName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 MAX_FACTORS = 64
 
 
@@ -92,7 +93,7 @@ def parse_plan_toml(text: str, *, source: str = "plan.toml") -> Plan:
     """
     try:
         return _checked(msgspec.convert(tomllib.loads(text), Plan, strict=True))
-    except tomllib.TOMLDecodeError as exc:
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
         raise InputError(f"{source} is not TOML: {exc}") from exc
     except msgspec.ValidationError as exc:
         raise InputError(f"{source}: {exc}", hint="see docs/reference/plan.md for the fields of a study plan") from exc
@@ -101,6 +102,8 @@ def parse_plan_toml(text: str, *, source: str = "plan.toml") -> Plan:
 def _checked(plan: Plan) -> Plan:
     if (plan.outcome.equals is None) == (plan.outcome.above is None):
         raise InputError("the plan's outcome needs exactly one of `equals` and `above`")
+    if plan.outcome.above is not None and not math.isfinite(plan.outcome.above):
+        raise InputError("the plan's outcome must be above a finite number")
     names = [factor.name for factor in plan.factors]
     if len(set(names)) != len(names):
         raise InputError("two factors of the plan have the same name", hint="give each factor its own `name`")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary, normalise_code
 from heartify.protocol.plan import FactorSpec, OutcomeSpec, Plan
 
+# Not all that float() takes: "nan" would equal no row, "1_0" is a misprint.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _NUMERIC = ("number", "integer")
 _USABLE_ROLES = ("factor", "outcome", "filter")
 
@@ -65,7 +69,8 @@ def check_level(column: Column, level: str, what: str) -> None:
         if level not in ("0", "1"):
             raise InputError(f"{what}: a boolean equals '0' or '1', got {level!r}")
         return
-    try:
-        float(level)
-    except ValueError:
-        raise InputError(f"{what} equals {level!r}, which is not a number, but {column.name!r} is one") from None
+    if not _NUMBER.fullmatch(level):
+        raise InputError(
+            f"{what} equals {level!r}, which is not a number, but {column.name!r} is one",
+            hint="write it with digits and a decimal point, such as '4' or '2.5'",
+        )

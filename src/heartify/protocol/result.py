@@ -107,6 +107,7 @@ def parse_result(data: bytes) -> StudyResult:
         IntegrityError: the padding is not what encode_result writes.
     """
     length = int.from_bytes(data[:4], "big")
-    if len(data) < 4 + length or data[4 + length :].strip(b"\0") or len(data) % _PADDING_BYTES:
+    end = 4 + length
+    if length > MAX_RESULT_BYTES or len(data) != end + -end % _PADDING_BYTES or any(data[end:]):
         raise IntegrityError("the opened result has a wrong length or padding")
-    return parse_canonical(data[4 : 4 + length], StudyResult)
+    return parse_canonical(data[4:end], StudyResult)

@@ -71,9 +71,10 @@ def seal(plaintext: bytes, public_key: bytes, info: bytes) -> bytes:
             MLKEM768PublicKey.from_public_bytes(public_key[:1184]),
             X25519PublicKey.from_public_bytes(public_key[1184:]),
         )
+        # Encrypting is what refuses an X25519 point of low order (RFC 7748, section 6.1), hence inside the try.
+        return _SUITE.encrypt(plaintext, key, info=info)
     except ValueError as exc:
         raise IntegrityError("the sealing public key is malformed") from exc
-    return _SUITE.encrypt(plaintext, key, info=info)
 
 
 def length_prefixed(*parts: bytes) -> bytes:

@@ -49,9 +49,12 @@ def recover_address(digest: bytes, signature_hex: str) -> str:
     """Return the Address that signed `digest`.
 
     Raises:
-        IntegrityError: the signature has another length, a high s, or no public key.
+        IntegrityError: the signature is no hex, has another length, a high s, or no public key.
     """
-    signature = to_bytes(signature_hex)
+    try:
+        signature = to_bytes(signature_hex)
+    except ValueError as exc:
+        raise IntegrityError("a signature must be hexadecimal digits") from exc
     if len(signature) != SIGNATURE_BYTES or signature[64] not in (27, 28):
         raise IntegrityError("a signature must be 65 bytes ending in 27 or 28")
     if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
@@ -60,7 +63,7 @@ def recover_address(digest: bytes, signature_hex: str) -> str:
         key = coincurve.PublicKey.from_signature_and_message(
             signature[:64] + bytes([signature[64] - 27]), digest, hasher=None
         )
-    except (ValueError, Exception) as exc:
+    except ValueError as exc:
         raise IntegrityError("a signature has no public key") from exc
     return _address(key)
 
