@@ -14,7 +14,7 @@ from heartify.chain.reasons import chain_errors
 from heartify.chain.rpc import Connection
 from heartify.chain.sender import Sender, Sent
 from heartify.chain.token import TokenClient
-from heartify.errors import ChainError, IntegrityError, UsageError
+from heartify.errors import ChainError, IntegrityError, RevertError, UsageError
 
 DEFAULT_STAKE_BPS = 1_000
 
@@ -80,7 +80,10 @@ def verify_deployment(connection: Connection, deployment: Deployment) -> None:
 
 def _verify_contracts(connection: Connection, deployment: Deployment) -> None:
     market = MarketClient(connection, deployment)
-    found = (market.token(block="latest"), market.registry(block="latest"), market.stake_bps(block="latest"))
+    try:
+        found = (market.token(block="latest"), market.registry(block="latest"), market.stake_bps(block="latest"))
+    except RevertError as exc:
+        raise IntegrityError("the contract at the market's address is no market") from exc
     if found != (deployment.token, deployment.registry, deployment.stake_bps):
         raise IntegrityError("the market's token, registry or stake is not what the deployment document says")
     if market.domain_separator(block="latest") != deployment.domain.separator():

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from heartify.chain.rpc import Finality
-from heartify.errors import DocumentError, InputError
+from heartify.errors import DocumentError, InputError, UsageError
 from heartify.protocol.canonical import Address, parse_json
 from heartify.protocol.eip712 import Domain
 
@@ -72,9 +72,20 @@ def load_deployment(path: Path) -> Deployment:
 
 
 def store_deployment(path: Path, deployment: Deployment) -> None:
-    """Store a deployment in one step: a reader sees the old document or the new one, never a part."""
+    """Store a deployment in one step: a reader sees the old document or the new one, never a part.
+
+    Raises:
+        UsageError: the file can't be written there.
+    """
     data = msgspec.json.format(msgspec.json.encode(deployment), indent=2) + b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace_file(path, data)
+    except OSError as exc:
+        raise UsageError(f"the deployment can't be written to {path}", hint="give another --out") from exc
+
+
+def _replace_file(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:

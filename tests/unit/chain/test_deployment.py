@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from heartify.chain.deployment import Deployment, load_deployment, parse_deployment, store_deployment
-from heartify.errors import DocumentError, InputError
+from heartify.errors import DocumentError, InputError, UsageError
 from heartify.protocol.eip712 import Domain
 
 
@@ -55,6 +55,15 @@ def test_storing_replaces_the_whole_document_or_nothing(tmp_path: Path) -> None:
         store_deployment(path, unencodable)
 
     assert path.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_a_usage_error_and_stays_clean(tmp_path: Path) -> None:
+    (tmp_path / "deployment.json").mkdir()
+
+    with pytest.raises(UsageError, match="can't be written"):
+        store_deployment(tmp_path / "deployment.json", parse_deployment(encoded()))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["deployment.json"]
 
 
 def test_the_domain_is_that_of_chain_and_market() -> None:
