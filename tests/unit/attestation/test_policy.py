@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -132,3 +133,13 @@ def test_policy_file_that_cannot_be_read_is_refused(tmp_path):
     for name, reason in (("none.toml", "can't be read"), ("policy.yaml", "expected a .toml"), ("big.toml", "larger")):
         with pytest.raises(InputError, match=reason):
             load_policy(tmp_path / name)
+
+
+def test_policy_in_the_documentation_is_valid():
+    page = Path(__file__).resolve().parents[3] / "docs" / "explanation" / "attestation.md"
+    example = page.read_text().partition("```toml\n")[2].partition("```")[0]
+
+    policy = parse_policy_toml(example)
+
+    assert policy.accepted_advisories == {"INTEL-SA-00615"}
+    assert not policy.allow_simulated
