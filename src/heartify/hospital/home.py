@@ -60,6 +60,10 @@ class HospitalHome:
         """Return the path of the vault seed's keystore."""
         return self.path / "vault.json"
 
+    def publication_report(self, version: str) -> Path:
+        """Return the path of a version's publication report: what the steward accepted, and why. It stays here."""
+        return self.path / "publications" / f"{version.removeprefix('0x')}.json"
+
     @property
     def database_url(self) -> str:
         """Return the SQLAlchemy URL of the broker's state."""

@@ -33,7 +33,7 @@ from heartify.protocol.canonical import encode_canonical, to_hex
 from heartify.protocol.eip712 import ZERO_ADDRESS, address, bytes32, uint256
 from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.grant_policy import GrantPolicy
-from heartify.protocol.orders import DatasetGrant, fresh_nonce, sign_order
+from heartify.protocol.orders import DatasetGrant, sign_order
 from heartify.protocol.plan import Purpose
 from heartify.protocol.signing import keccak256
 
@@ -154,6 +154,7 @@ class Hospital:
         manifest = encode_canonical(written.manifest)
         wrapped = self._vault().wrap(written.version_id, written.master_key)
         self._broker_store().add_version(written.version_id, manifest, encode_canonical(dictionary), wrapped)
+        store_document(self.home.publication_report(written.version_id), written.report)
         if access.registry.owner_of_dataset(dataset) == ZERO_ADDRESS:
             access.registry.register_dataset(salt, settings.broker, settings.broker_url)
         access.registry.publish_version(dataset, written.version_id, settings.store_url)
@@ -242,7 +243,7 @@ class Hospital:
             policyDigest=bytes32(policy.digest()),
             notBefore=uint256(now - 60),
             expiry=uint256(now + terms.days * 86400),
-            nonce=fresh_nonce(),
+            nonce=uint256(len(self._broker_store().grants())),  # consecutive nonces share a word, which saves gas
         )
 
     def _previous_version(self, dataset: str) -> str | None:

@@ -17,7 +17,7 @@ from heartify.errors import ChainError, InputError, IntegrityError, ServiceError
 from heartify.lab.home import DealRecord, LabHome, LabSettings
 from heartify.lab.quote import Offers, Quote, build_quote
 from heartify.lab.settlement import SettlementDocument, build_settlement
-from heartify.lab.verification import Verification, verify_bundle
+from heartify.lab.verification import Verification, verify_receipt
 from heartify.market.catalogue import CatalogueEntry, build_catalogue
 from heartify.market.order_book import OrderBook
 from heartify.party.account import deposit_tokens
@@ -27,11 +27,11 @@ from heartify.party.http_client import get_json, post_json
 from heartify.party.keystore import create_account, create_seed, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
 from heartify.party.trust import load_trust, trust_simulated_root
-from heartify.protocol.bundle import ResultBundle
+from heartify.protocol.bundle import Receipt, ResultBundle
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
 from heartify.protocol.deal import Deal
 from heartify.protocol.eip712 import address, bytes32, from_json, uint256
-from heartify.protocol.orders import GrantWanted, Request, fresh_nonce, sign_order
+from heartify.protocol.orders import GrantWanted, Request, sign_order
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import Plan, parse_plan_toml
 from heartify.protocol.result import StudyResult, parse_result, result_info
@@ -229,9 +229,9 @@ class Lab:
         write_atomically(path, encode_canonical(bundle))
         return bundle
 
-    def verify(self, bundle: ResultBundle) -> Verification:
-        """Verify a bundle from public data under this lab's trust policy."""
-        return verify_bundle(bundle, open_market(self.home.path), load_trust(self.home.path))
+    def verify(self, receipt: Receipt, sealed_result: bytes | None = None) -> Verification:
+        """Verify a receipt from public data under this lab's trust policy."""
+        return verify_receipt(receipt, sealed_result, open_market(self.home.path), load_trust(self.home.path))
 
     def open(self, deal_id: str) -> Opened:
         """Verify a deal's bundle, then decrypt its result. Nothing is decrypted that wasn't verified.
@@ -245,7 +245,8 @@ class Lab:
         if state is DealState.OPEN:
             raise UsageError(f"the deal {deal_id} is still open", hint="`heartify lab status` shows its progress")
         bundle = self.fetch_bundle(deal_id)
-        verification = self.verify(bundle)
+        sealed = None if bundle.sealed_result is None else to_bytes(bundle.sealed_result)
+        verification = self.verify(bundle.receipt, sealed)
         if not verification.verified:
             failed = "; ".join(f"{check.name}: {check.reason}" for check in verification.checks if not check.passed)
             raise IntegrityError(f"the deal's bundle is not verified: {failed}")
@@ -306,9 +307,16 @@ class Lab:
             resultKeyDigest=bytes32(sha256_digest(to_bytes(settings.result_key))),
             minGrants=uint256(min_grants),
             deadlineSeconds=uint256(deadline_seconds),
-            expiry=uint256(access.connection.time_utc_seconds() + REQUEST_SECONDS),
-            nonce=fresh_nonce(),
+            expiry=uint256(access.connection.time_utc_seconds("latest") + REQUEST_SECONDS),
+            nonce=self._next_nonce(access),
         )
+
+    def _next_nonce(self, access: MarketAccess) -> uint256:
+        """Return the lowest nonce likely to be unused: consecutive ones share a storage word, which saves gas."""
+        nonce = len(self.home.deal_ids())
+        while access.market.is_nonce_used(self.settings.account, nonce, block="latest"):
+            nonce += 1
+        return uint256(nonce)
 
     def _pool_url(self, access: MarketAccess, pool: str) -> str:
         for endpoint in access.registry.pool_endpoints(pool=pool):
@@ -326,8 +334,8 @@ class Lab:
         return answer
 
     def _names(self, access: MarketAccess, deal: Deal) -> dict[str, str]:
-        names = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}
-        owners = {grant.datasetVersion: grant.owner for grant in deal.grants}
+        names: dict[str, str] = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}
+        owners: dict[str, str] = {grant.datasetVersion: grant.owner for grant in deal.grants}
         for entry in self._offers(access).entries:
             if entry.version in owners:
                 names[owners[entry.version]] = entry.hospital

@@ -1,4 +1,4 @@
-"""The quote: which orders a study would match, and what each part costs, before any payment. Pure choice, no sending."""
+"""The quote: which orders a study would match, and what each costs, before any payment. Pure choice, no sending."""
 
 from __future__ import annotations
 

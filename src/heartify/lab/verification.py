@@ -1,7 +1,8 @@
 """Verify a run from public data: the receipt, the chain, the vendor roots that the verifier believes, and nothing else.
 
 It trusts no party: not the pool that delivered the bundle, not the hospitals, not the lab itself. An auditor runs the
-same checks. The verdict is a list with a reason for each check; what can't be checked counts as not verified.
+same checks, with or without the sealed result. The verdict is a list with a reason for each check; a check that can't
+be made counts as not passed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from heartify.attestation.verifier import verify
 from heartify.chain.events import SettledDeal
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.party.market_access import MarketAccess
-from heartify.protocol.bundle import NO_RESULT, ReleaseRecord, ResultBundle
+from heartify.protocol.bundle import NO_RESULT, Receipt, ReleaseRecord
 from heartify.protocol.canonical import sha256_digest, to_bytes
 from heartify.protocol.deal import Deal, verify_deal_id
 from heartify.protocol.eip712 import address, bytes32, from_json
@@ -51,7 +52,8 @@ class Verification:
 class _Subject:
     """What the checks look at."""
 
-    bundle: ResultBundle
+    receipt: Receipt
+    sealed_result: bytes | None
     deal: Deal
     settlement: Settlement
     access: MarketAccess
@@ -59,17 +61,18 @@ class _Subject:
     settled: SettledDeal | None
 
 
-def verify_bundle(bundle: ResultBundle, access: MarketAccess, policy: VerifierPolicy) -> Verification:
-    """Verify a result bundle.
+def verify_receipt(
+    receipt: Receipt, sealed_result: bytes | None, access: MarketAccess, policy: VerifierPolicy
+) -> Verification:
+    """Verify a receipt, and that the sealed result is its own when one is given.
 
     Raises:
         DocumentError: the receipt's deal or settlement is malformed.
         ChainError: the chain can't be reached.
     """
-    receipt = bundle.receipt
     deal, settlement = from_json(Deal, receipt.deal), from_json(Settlement, receipt.settlement)
     settled = access.market.settlement_of(receipt.deal_id)
-    subject = _Subject(bundle, deal, settlement, access, policy, settled)
+    subject = _Subject(receipt, sealed_result, deal, settlement, access, policy, settled)
     checks = tuple(_run(name, check, subject) for name, check in _CHECKS)
     checks += tuple(_hospital_checks(subject))
     return Verification(receipt.deal_id, TeeKind(deal.teeKind).is_simulated, checks)
@@ -83,7 +86,7 @@ def _run(name: str, check: Callable[[_Subject], str], subject: _Subject) -> Chec
 
 
 def _deal_id(s: _Subject) -> str:
-    receipt, domain = s.bundle.receipt, s.access.deployment.domain
+    receipt, domain = s.receipt, s.access.deployment.domain
     if receipt.domain() != domain:
         raise IntegrityError("the receipt is for another market or chain")
     verify_deal_id(s.deal, domain, receipt.deal_id)
@@ -91,29 +94,29 @@ def _deal_id(s: _Subject) -> str:
 
 
 def _chain_state(s: _Subject) -> str:
-    state = s.access.market.status_of(s.bundle.receipt.deal_id)
+    state = s.access.market.status_of(s.receipt.deal_id)
     if s.settled is None or state is not DealState(int(s.settlement.outcome)):
         raise IntegrityError(f"the deal is {state.name.lower()} on chain, the receipt says {s.settlement.kind.label}")
-    if s.settled.settlement != s.settlement or s.settled.enclave != s.bundle.receipt.enclave:
+    if s.settled.settlement != s.settlement or s.settled.enclave != s.receipt.enclave:
         raise IntegrityError("the settlement on chain is not the receipt's")
     return f"settled on chain as {s.settlement.reason()}"
 
 
 def _plan(s: _Subject) -> str:
-    if s.bundle.receipt.plan.digest() != s.deal.planDigest:
+    if s.receipt.plan.digest() != s.deal.planDigest:
         raise IntegrityError("the plan is not the one that was registered with the request")
     return "the plan is the one that was registered before payment"
 
 
 def _app_release(s: _Subject) -> str:
-    release = s.bundle.receipt.app_release
+    release = s.receipt.app_release
     if release.release_id() != s.deal.appRelease:
         raise IntegrityError("the app release is not the deal's")
     return f"{release.name} {release.version}, as the deal names it"
 
 
 def _enclave_signature(s: _Subject) -> str:
-    receipt = s.bundle.receipt
+    receipt = s.receipt
     digest = s.settlement.digest(receipt.domain())
     verify_signer(digest, receipt.enclave_signature, receipt.enclave, "the settlement")
     return "the settlement is signed by the enclave's key"
@@ -128,18 +131,19 @@ def _contributors(s: _Subject) -> str:
 
 
 def _result_digest(s: _Subject) -> str:
-    sealed = s.bundle.sealed_result
     if s.settlement.kind is not Outcome.DELIVERED:
-        if sealed is not None or s.settlement.resultDigest != NO_RESULT:
+        if s.sealed_result is not None or s.settlement.resultDigest != NO_RESULT:
             raise IntegrityError("there is a result although nothing was delivered")
         return "no result was delivered, and none is here"
-    if sealed is None or sha256_digest(to_bytes(sealed)) != s.settlement.resultDigest:
+    if s.sealed_result is None:
+        return "the sealed result was not given; its digest is the settled one"
+    if sha256_digest(s.sealed_result) != s.settlement.resultDigest:
         raise IntegrityError("the sealed result is not the one that the enclave signed")
     return "the sealed result is the one that the enclave signed"
 
 
 def _money(s: _Subject) -> str:
-    paid = sum(payment.amount for payment in s.access.market.payments(s.bundle.receipt.deal_id))
+    paid = sum(payment.amount for payment in s.access.market.payments(s.receipt.deal_id))
     if paid != s.deal.total_price():
         raise IntegrityError(f"payments and refund are {paid} base units, {s.deal.total_price()} were locked")
     return "payments and refund add up to what was locked"
@@ -159,7 +163,7 @@ _CHECKS: tuple[tuple[str, Callable[[_Subject], str]], ...] = (
 
 def _hospital_checks(s: _Subject) -> Iterator[Check]:
     """Check key receipt and evidence of every hospital that took part."""
-    records = {record.grant: record for record in s.bundle.receipt.releases}
+    records = {record.grant: record for record in s.receipt.releases}
     for index in range(len(s.deal.grants)):
         if not s.settlement.is_left_out(index):
             record = records.get(index)
@@ -173,7 +177,7 @@ def _hospital_checks(s: _Subject) -> Iterator[Check]:
 def _release(s: _Subject, index: int, record: ReleaseRecord | None) -> str:
     if record is None:
         raise IntegrityError("there is no record of a key release for a hospital that took part")
-    receipt, grant = s.bundle.receipt, s.deal.grants[index]
+    receipt, grant = s.receipt, s.deal.grants[index]
     key_receipt = KeyReceipt(
         deal=bytes32(receipt.deal_id), datasetVersion=grant.datasetVersion, enclave=address(receipt.enclave)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -13,7 +13,16 @@ from heartify.party.home import load_document
 from heartify.protocol.canonical import Address
 
 INIT_HINT = "run `heartify pool init` first, or give the right --home"
-Isolation = Literal["auto", "bubblewrap", "unsafe-plain-process"]
+Isolation: TypeAlias = Literal["auto", "bubblewrap", "unsafe-plain-process"]
+
+
+def parse_isolation(text: str) -> Isolation:
+    """Return an isolation by its name; raises UsageError for any other text."""
+    try:
+        isolation: Isolation = msgspec.convert(text, Isolation)
+    except msgspec.ValidationError as exc:
+        raise UsageError(f"{text!r} is no isolation", hint="auto, bubblewrap or unsafe-plain-process") from exc
+    return isolation
 
 
 class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +62,11 @@ class PoolHome:
     def platform_folder(self) -> Path:
         """Return the folder of the simulated platform's keys."""
         return self.path / "unsafe-simulated-platform"
+
+    @property
+    def enclave_image_folder(self) -> Path:
+        """Return the folder of the measured copy that enclaves run from."""
+        return self.path / "enclave-image"
 
     @property
     def simulated_root_file(self) -> Path:

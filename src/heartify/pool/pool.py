@@ -33,7 +33,7 @@ from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.orders import PoolOffer, fresh_nonce, sign_order
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.size_class import size_class
-from heartify.tee import SimulatedSgxLauncher
+from heartify.tee.launcher import SimulatedSgxLauncher
 
 log = logging.getLogger("heartify.pool")
 
@@ -108,7 +108,7 @@ class Pool:
         settings = self.settings
         access = open_market(self.home.path, load_secret(self.home.account_keystore, self._password))
         platform = SimulatedPlatform.load(self.home.platform_folder)
-        launcher = SimulatedSgxLauncher(platform, isolation=settings.isolation)
+        launcher = SimulatedSgxLauncher(platform, isolation=settings.isolation, store=self.home.enclave_image_folder)
         app_release = deployed_app_release(access.deployment)
         if launcher.measurement not in app_release.reference_measurements(settings.tee_kind):
             raise PolicyError(
@@ -120,7 +120,7 @@ class Pool:
         orders.requeue_interrupted()
         worker = Worker(orders, access.market, access.registry, app_release, launcher.launch)
         service = build_pool_service(orders, access.market, settings.account, launcher.isolation)
-        return StartedPool(service, Rounds(access, settings, orders, worker))
+        return StartedPool(service, Rounds(access, settings, orders, worker), launcher.isolation)
 
 
 class Rounds:
@@ -163,11 +163,14 @@ class Rounds:
 
 
 class StartedPool:
-    """A pool that has made its offer: `service` is its HTTP application, `rounds` its work."""
+    """A pool that has made its offer: `service` is its HTTP application, `rounds` its work, `isolation` what
+    surrounds its enclaves.
+    """
 
-    def __init__(self, service: FastAPI, rounds: Rounds) -> None:
+    def __init__(self, service: FastAPI, rounds: Rounds, isolation: str) -> None:
         self.service = service
         self.rounds = rounds
+        self.isolation = isolation
 
     def run_in_thread(self) -> Callable[[], None]:
         """Do rounds in a thread; return a function that stops it and waits."""

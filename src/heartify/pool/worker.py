@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol, Self
 
 from heartify.chain.market import MarketClient
 from heartify.chain.registry import RegistryClient
 from heartify.errors import ChainError, EnclaveError, HeartifyError, PolicyError, RevertError
-from heartify.pool.courier import EnclaveChannel
 from heartify.pool.documents import GrantAccess, check_plan_for, locate_grants
 from heartify.pool.run import Task, key_receipt_signatures, run_in_enclave
 from heartify.pool.work_orders import State, WorkOrder, WorkOrders
@@ -26,20 +24,11 @@ from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import parse_plan
 from heartify.protocol.receipts import Settlement
 from heartify.protocol.size_class import size_class
+from heartify.tee.running_enclave import RunningEnclave
 
 log = logging.getLogger("heartify.pool")
 
 MAX_ATTEMPTS = 2
-
-
-class RunningEnclave(EnclaveChannel, Protocol):
-    """A started enclave, ended by leaving its context."""
-
-    def __enter__(self) -> Self:
-        """Return the running enclave."""
-
-    def __exit__(self, *args: object) -> None:
-        """End the enclave and everything that it started."""
 
 
 class Worker:

@@ -1,0 +1,243 @@
+"""`heartify hospital`: the data steward's commands."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+
+from heartify.broker.service import build_broker_service
+from heartify.chain.deployment import load_deployment
+from heartify.cli import options
+from heartify.cli.output import say, short, show, table
+from heartify.errors import UsageError
+from heartify.hospital.broker import build_key_broker
+from heartify.hospital.hospital import GrantTerms, Hospital
+from heartify.party.http_service import bind, serve
+from heartify.party.market_access import DEPLOYMENT_FILE
+from heartify.party.money import format_amount, parse_amount
+from heartify.protocol.eip712 import ZERO_ADDRESS
+from heartify.protocol.plan import Purpose
+from heartify.tee.app_release import measure_installed_enclave
+
+app = typer.Typer(no_args_is_help=True, help="The hospital: publish cohorts, grant their use, run the key broker.")
+
+Home = Annotated[Path, options.home_option("hospital")]
+HOME = options.default_home("hospital")
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Option(help="Name under which results list the hospital.")],
+    deployment: options.DeploymentFile,
+    store: Annotated[str, typer.Option(help="Where encrypted versions go: a folder or any fsspec URL.")],
+    broker_url: Annotated[str, typer.Option(help="Address at which pools reach the key broker.")],
+    home: Home = HOME,
+    unsafe_trust_simulated_root: options.SimulatedRoot = None,
+    password_file: options.PasswordFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Create a hospital's home with its keys.
+
+    Example: heartify hospital init --name cleveland --deployment deployment.json --store ./store
+    --broker-url http://127.0.0.1:8701 --home ./cleveland
+    """
+    hospital = Hospital.init(
+        home,
+        options.password(password_file, confirm=True),
+        name=name,
+        deployment=deployment,
+        store_url=_absolute_store(store),
+        broker_url=broker_url,
+        unsafe_simulated_root=unsafe_trust_simulated_root,
+    )
+    settings = hospital.settings
+    rows = [["account", settings.account], ["broker", settings.broker], ["store", settings.store_url]]
+    show(settings, as_json=as_json, human=lambda c: c.print(table([f"hospital {settings.name}", ""], rows)))
+
+
+@app.command()
+def publish(
+    cohort: Annotated[Path, typer.Argument(help="The cohort as CSV, one row a patient.")],
+    dictionary: Annotated[Path, typer.Option(help="The data dictionary (TOML).")],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset; the next version of it is made.")] = "cohort",
+    accept: Annotated[list[str] | None, typer.Option(help="Accept a finding: NAME=REASON. May be repeated.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="CSV column to leave out. May be repeated.")] = None,
+    home: Home = HOME,
+    password_file: options.PasswordFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Check, encrypt, store and register a cohort as a new dataset version.
+
+    Example: heartify hospital publish cohort.csv --dictionary dictionary.toml --home ./cleveland
+    """
+    findings = dict(_split_acceptance(item) for item in accept or [])
+    hospital = Hospital(home, options.password(password_file))
+    published = hospital.publish(
+        cohort, dictionary, dataset_name=dataset, accepted_findings=findings, ignore=ignore or []
+    )
+    rows = [
+        ["dataset", published.dataset],
+        ["version", published.version],
+        ["columns", ", ".join(published.columns)],
+        ["rows (rounded)", str(published.rows_rounded)],
+    ]
+    show(published, as_json=as_json, human=lambda c: c.print(table(["published", ""], rows)))
+
+
+@app.command()
+def grant(
+    version: Annotated[str, typer.Argument(help="The dataset version.")],
+    price: Annotated[str, typer.Option(help="Price of one use, in the market's token.")],
+    columns: Annotated[list[str] | None, typer.Option("--column", help="Granted column; all if none is named.")] = None,
+    purposes: Annotated[list[Purpose] | None, typer.Option("--purpose", help="Granted purpose.")] = None,
+    uses: Annotated[int, typer.Option(help="How many deals may use it.")] = 1,
+    days: Annotated[int, typer.Option(help="How long it is good for.")] = 30,
+    tee_kinds: Annotated[list[str] | None, typer.Option("--tee", help="Accepted TEE kind.")] = None,
+    requester: Annotated[str, typer.Option(help="Only this account or group contract may use it.")] = ZERO_ADDRESS,
+    pool: Annotated[str, typer.Option(help="Only on this pool.")] = ZERO_ADDRESS,
+    permit: Annotated[str | None, typer.Option(help="Permit id that a plan must name.")] = None,
+    withheld_bps: Annotated[int, typer.Option(help="Share of the price for a withheld result, in 1/10000.")] = 0,
+    approve_measurement: Annotated[
+        str | None, typer.Option(help="Approve the app release by this measurement instead of measuring here.")
+    ] = None,
+    home: Home = HOME,
+    password_file: options.PasswordFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Approve the app release, and grant the use of a dataset version for a price.
+
+    Example: heartify hospital grant 0x12... --price 250 --tee simulated-sgx --home ./cleveland
+    """
+    hospital = Hospital(home, options.password(password_file))
+    deployment = load_deployment(home / DEPLOYMENT_FILE)
+    terms = GrantTerms(
+        price=parse_amount(price, deployment),
+        columns=tuple(columns or ()),
+        purposes=tuple(purposes or (Purpose.HEALTH_RESEARCH,)),
+        permit=permit,
+        uses=uses,
+        days=days,
+        withheld_bps=withheld_bps,
+        requester=requester.lower(),
+        pool=pool.lower(),
+        tee_kinds=tuple(tee_kinds or ("sgx",)),
+    )
+    release = hospital.approve(measure_installed_enclave, approve_measurement)
+    held = hospital.grant(version, terms)
+    rows = [
+        ["grant", held.order_digest],
+        ["app release", f"{release.name} {release.version} {release.release_id()}"],
+        ["columns", ", ".join(held.policy.columns)],
+        ["price", f"{format_amount(terms.price, deployment)} a use, {uses} use(s), {days} days"],
+    ]
+    document = {"grant": held.order_digest, "order": held.signed.order.to_json(), "policy": held.policy}
+    show(document, as_json=as_json, human=lambda c: c.print(table(["granted", ""], rows)))
+
+
+@app.command()
+def revoke(
+    grant_digest: Annotated[str | None, typer.Option("--grant", help="The grant to revoke.")] = None,
+    version: Annotated[str | None, typer.Option(help="The dataset version to withdraw; its key is destroyed.")] = None,
+    home: Home = HOME,
+    password_file: options.PasswordFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Revoke one grant, or withdraw a whole dataset version for good.
+
+    Example: heartify hospital revoke --grant 0x12... --home ./cleveland
+    """
+    if (grant_digest is None) == (version is None):
+        raise UsageError("give exactly one of --grant and --version")
+    hospital = Hospital(home, options.password(password_file))
+    if grant_digest is not None:
+        hospital.revoke_grant(grant_digest)
+    else:
+        hospital.withdraw_version(str(version))
+    document = {"revoked": grant_digest or version}
+    show(document, as_json=as_json, human=lambda c: c.print(f"revoked {grant_digest or version}"))
+
+
+@app.command()
+def status(home: Home = HOME, as_json: options.Json = False) -> None:
+    """Show versions, grants, key releases and earnings.
+
+    Example: heartify hospital status --home ./cleveland
+    """
+    found = Hospital(home, b"").status()
+    deployment = load_deployment(home / DEPLOYMENT_FILE)
+    versions = [[version, "revoked" if revoked else "live"] for version, _, revoked in found.versions]
+    grants = [
+        [
+            g.order_digest,
+            format_amount(g.signed.order.price, deployment),
+            str(g.signed.order.uses),
+            "revoked" if g.revoked else "live",
+        ]
+        for g in found.grants
+    ]
+    releases = [
+        [
+            short(r.deal),
+            short(r.version),
+            str(r.attempt),
+            "simulated" if r.simulated else "hardware",
+            str(r.released_at),
+        ]
+        for r in found.releases
+    ]
+    document = {
+        "name": found.settings.name,
+        "account": found.settings.account,
+        "versions": [{"version": v, "dataset": d, "revoked": r} for v, d, r in found.versions],
+        "grants": [
+            {"grant": g.order_digest, "order": g.signed.order.to_json(), "revoked": g.revoked} for g in found.grants
+        ],
+        "releases": found.releases,
+        "approved_releases": [release.release_id() for release in found.approved],
+        "earned": str(found.earned),
+    }
+
+    def human(console: Console) -> None:
+        console.print(table(["dataset version", "state"], versions, title=f"hospital {found.settings.name}"))
+        console.print(table(["grant", "price", "uses", "state"], grants))
+        console.print(table(["deal", "version", "attempt", "evidence", "released at"], releases))
+        console.print(f"earned, free in escrow: {format_amount(found.earned, deployment)}", markup=False)
+
+    show(document, as_json=as_json, human=human)
+
+
+@app.command()
+def broker(
+    home: Home = HOME,
+    host: Annotated[str, typer.Option(help="Address to listen on; TLS is a reverse proxy's work.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; else that of the broker's URL.")] = None,
+    password_file: options.PasswordFile = None,
+) -> None:
+    """Run the hospital's key broker in the foreground until Ctrl-C.
+
+    Example: heartify hospital broker --home ./cleveland
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("heartify").setLevel(logging.INFO)
+    url = urlsplit(Hospital(home, b"").settings.broker_url)
+    listener = bind(host, port if port is not None else url.port or 80)
+    key_broker = build_key_broker(home, options.password(password_file))
+    say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
+    serve(build_broker_service(key_broker), listener)
+
+
+def _split_acceptance(item: str) -> tuple[str, str]:
+    name, separator, reason = item.partition("=")
+    if not separator or not reason.strip():
+        raise UsageError(f"--accept {item!r} has no reason", hint="write --accept 'NAME=why this is all right'")
+    return name.strip(), reason.strip()
+
+
+def _absolute_store(store: str) -> str:
+    """Return a local folder as an absolute path, since others read it from elsewhere."""
+    return store if "://" in store else str(Path(store).expanduser().resolve())

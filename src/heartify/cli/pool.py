@@ -1,0 +1,105 @@
+"""`heartify pool`: the worker pool's commands."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from heartify.chain.deployment import load_deployment
+from heartify.cli import options
+from heartify.cli.output import say, short, show, table
+from heartify.party.http_service import bind, serve
+from heartify.party.market_access import DEPLOYMENT_FILE
+from heartify.party.money import format_amount, parse_amount
+from heartify.pool.home import parse_isolation
+from heartify.pool.pool import Pool
+
+app = typer.Typer(no_args_is_help=True, help="The worker pool: offers machines, runs studies in enclaves, settles.")
+
+Home = Annotated[Path, options.home_option("pool")]
+HOME = options.default_home("pool")
+
+
+@app.command()
+def init(
+    deployment: options.DeploymentFile,
+    url: Annotated[str, typer.Option(help="Address at which labs reach the pool.")] = "http://127.0.0.1:8700",
+    price: Annotated[str, typer.Option(help="Price of one run, in the market's token.")] = "40",
+    size_class: Annotated[int, typer.Option(help="1 small, 2 medium, 3 large.")] = 1,
+    isolation: Annotated[str, typer.Option(help="auto, bubblewrap or unsafe-plain-process.")] = "auto",
+    home: Home = HOME,
+    password_file: options.PasswordFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Create a pool's home with its account and a simulated SGX platform.
+
+    Example: heartify pool init --deployment deployment.json --home ./pool
+    """
+    pool = Pool.init(
+        home,
+        options.password(password_file, confirm=True),
+        deployment=deployment,
+        url=url,
+        price=parse_amount(price, load_deployment(deployment)),
+        size_class_number=size_class,
+        isolation=parse_isolation(isolation),
+    )
+    settings = pool.settings
+    rows = [
+        ["account", settings.account],
+        ["TEE", f"{settings.tee_kind} (a simulation: protects nothing from the pool's own administrator)"],
+        ["simulated root", str(pool.home.simulated_root_file)],
+        ["price", format_amount(settings.price, load_deployment(deployment))],
+    ]
+    show(settings, as_json=as_json, human=lambda c: c.print(table(["pool", ""], rows)))
+
+
+@app.command()
+def start(
+    home: Home = HOME,
+    host: Annotated[str, typer.Option(help="Address to listen on; TLS is a reverse proxy's work.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; else that of the pool's URL.")] = None,
+    password_file: options.PasswordFile = None,
+) -> None:
+    """Run the pool in the foreground until Ctrl-C.
+
+    Example: heartify pool start --home ./pool
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    pool = Pool(home, options.password(password_file))
+    url = urlsplit(pool.settings.url)
+    listener = bind(host, port if port is not None else url.port or 80)
+    started = pool.start()
+    end = started.run_in_thread()
+    say(f"pool {pool.settings.account} listens on {host}:{listener.getsockname()[1]}, isolation {started.isolation}")
+    try:
+        serve(started.service, listener)
+    finally:
+        end()
+
+
+@app.command()
+def status(home: Home = HOME, as_json: options.Json = False) -> None:
+    """Show the pool's work orders.
+
+    Example: heartify pool status --home ./pool
+    """
+    pool = Pool(home, b"")
+    orders = pool.work_orders()
+    deployment = load_deployment(home / DEPLOYMENT_FILE)
+    rows = [[short(o.deal_id), o.state.value, str(o.attempts), o.step, o.problem] for o in orders]
+    document = {
+        "account": pool.settings.account,
+        "price": str(pool.settings.price),
+        "work_orders": [
+            {"deal": o.deal_id, "state": o.state.value, "attempts": o.attempts, "step": o.step, "problem": o.problem}
+            for o in orders
+        ],
+    }
+    title = f"pool {pool.settings.account}, {format_amount(pool.settings.price, deployment)} a run"
+    columns = ["deal", "state", "attempts", "step", "problem"]
+    show(document, as_json=as_json, human=lambda c: c.print(table(columns, rows, title=title)))

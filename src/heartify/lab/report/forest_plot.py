@@ -1,0 +1,147 @@
+"""Geometry of the forest plot: odds ratios per SD with 95 % intervals on a log scale, to be drawn as inline SVG.
+
+Pure arithmetic on the rows of the weights table. The scale follows the bulk of the factors: what lies beyond it ends in
+an arrow at the edge, so that one extreme odds ratio can't squeeze the others into a point; its value is printed anyway.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import textwrap
+from collections.abc import Sequence
+
+from heartify.lab.report.weights_table import WeightRow
+
+WIDTH = 800.0
+LABEL_WIDTH = 250.0
+_AXIS_LEFT, _AXIS_RIGHT = 268.0, 620.0
+_HEAD, _ROW, _FOOT = 44.0, 36.0, 46.0
+_SMALLEST_REACH = 0.25  # log odds: the scale always shows 0.78 to 1.28, so that a null finding looks like one
+_LARGEST_REACH = math.log(1000)
+_TICK_GAP = 34.0
+_TICKS: tuple[tuple[float, ...], ...] = (
+    (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2),
+    (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10),
+    (0.125, 0.25, 0.5, 1, 2, 4, 8),
+    (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+    (0.001, 0.01, 0.1, 1, 10, 100, 1000),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled odds ratio on the axis."""
+
+    x: float
+    label: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One factor's line; `x_point` and `x_true` are None beyond the scale, where a triangle marks the side."""
+
+    y: float
+    title: str
+    lines: tuple[str, ...]
+    x_low: float
+    x_high: float
+    low_beyond: bool
+    high_beyond: bool
+    x_point: float | None
+    x_true: float | None
+    x_true_edge: float | None
+    value: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForestPlot:
+    """The whole plot in user units of its viewBox."""
+
+    width: float
+    height: float
+    axis_left: float
+    axis_right: float
+    axis_y: float
+    x_reference: float
+    rows: tuple[ForestRow, ...]
+    ticks: tuple[Tick, ...]
+    has_truth: bool
+    has_arrows: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scale:
+    low: float
+    high: float
+
+    def x(self, log_odds: float) -> float:
+        share = (log_odds - self.low) / (self.high - self.low)
+        return round(_AXIS_LEFT + share * (_AXIS_RIGHT - _AXIS_LEFT), 1)
+
+    def clipped(self, log_odds: float) -> float:
+        return self.x(min(max(log_odds, self.low), self.high))
+
+    def shows(self, log_odds: float) -> bool:
+        return self.low <= log_odds <= self.high
+
+
+def build_forest_plot(rows: Sequence[WeightRow]) -> ForestPlot:
+    """Lay out a plot of one line for each row, in their order."""
+    scale = _scale(rows)
+    drawn = tuple(_forest_row(row, scale, _HEAD + (index + 0.5) * _ROW) for index, row in enumerate(rows))
+    axis_y = _HEAD + len(rows) * _ROW
+    return ForestPlot(
+        width=WIDTH,
+        height=axis_y + _FOOT,
+        axis_left=_AXIS_LEFT,
+        axis_right=_AXIS_RIGHT,
+        axis_y=axis_y,
+        x_reference=scale.x(0.0),
+        rows=drawn,
+        ticks=_ticks(scale),
+        has_truth=any(row.true_per_sd is not None for row in rows),
+        has_arrows=any(row.low_beyond or row.high_beyond or row.x_true_edge is not None for row in drawn),
+    )
+
+
+def _scale(rows: Sequence[WeightRow]) -> _Scale:
+    truths = [row.true_per_sd for row in rows if row.true_per_sd is not None]
+    bounds = [bound for row in rows for bound in (row.low_per_sd, row.high_per_sd)]
+    usual = statistics.median(max(abs(row.low_per_sd), abs(row.high_per_sd)) for row in rows)
+    reach = min(max(4 * usual, math.log(4)), _LARGEST_REACH)
+    low = max(min(*bounds, *truths, -_SMALLEST_REACH), -reach)
+    high = min(max(*bounds, *truths, _SMALLEST_REACH), reach)
+    margin = 0.03 * (high - low)
+    return _Scale(low - margin, high + margin)
+
+
+def _forest_row(row: WeightRow, scale: _Scale, y: float) -> ForestRow:
+    estimate, truth = row.weight.beta_per_sd, row.true_per_sd
+    return ForestRow(
+        y=y,
+        title=row.title,
+        lines=tuple(textwrap.wrap(row.title, width=34, max_lines=2, placeholder="…")) or (row.factor[:34],),
+        x_low=scale.clipped(row.low_per_sd),
+        x_high=scale.clipped(row.high_per_sd),
+        low_beyond=row.low_per_sd < scale.low,
+        high_beyond=row.high_per_sd > scale.high,
+        x_point=scale.x(estimate) if scale.shows(estimate) else None,
+        x_true=None if truth is None or not scale.shows(truth) else scale.x(truth),
+        x_true_edge=None if truth is None or scale.shows(truth) else scale.clipped(truth),
+        value=row.odds_ratio_per_sd.shown,
+    )
+
+
+def _ticks(scale: _Scale) -> tuple[Tick, ...]:
+    """Return the finest of the tick lists whose labels don't collide; every list has 1."""
+    ticks: tuple[Tick, ...] = ()
+    for values in _TICKS:
+        ticks = tuple(Tick(scale.x(math.log(v)), f"{v:g}") for v in values if scale.shows(math.log(v)))
+        gaps = [after.x - before.x for before, after in zip(ticks, ticks[1:], strict=False)]
+        span = (scale.x(math.log(values[0])), scale.x(math.log(values[-1])))
+        covers = span[0] <= _AXIS_LEFT + 2 * _TICK_GAP and span[1] >= _AXIS_RIGHT - 2 * _TICK_GAP
+        if all(gap >= _TICK_GAP for gap in gaps) and covers:
+            break
+    return ticks

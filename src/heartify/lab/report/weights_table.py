@@ -1,0 +1,117 @@
+"""The table of weights: one row for each factor, strongest association per standard deviation first.
+
+Shows the document's numbers and derives two things from them: the interval of the odds ratio per SD, and whether a
+p-value lies so near 0.05 that the rounding of rule 7 could have moved it across. True weights exist for generated data
+only; they are log odds per unit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from decimal import Decimal
+
+from heartify.errors import IntegrityError, UsageError
+from heartify.lab.report.number_text import (
+    Figure,
+    Interval,
+    estimate_figure,
+    exact_text,
+    fixed_text,
+    odds_ratio_interval,
+    ratio_of_log_odds,
+    se_decimals,
+)
+from heartify.lab.report.wording import unit_words
+from heartify.protocol.plan import Plan
+from heartify.protocol.result import Weight
+
+Z_95 = 1.959963984540054
+_HALF_GRID = 0.05  # rule 7: coefficients lie on a grid of 0.1 SE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WeightRow:
+    """One factor as shown; `low_per_sd`, `high_per_sd` and `true_per_sd` are log odds, for the plot."""
+
+    factor: str
+    title: str
+    unit: str
+    ucum: str
+    weight: Weight
+    odds_ratio: Interval
+    p: str
+    near_0_05: bool
+    beta: Figure
+    se: Figure
+    sd: Figure
+    odds_ratio_per_sd: Interval
+    beta_per_sd: Figure
+    low_per_sd: float
+    high_per_sd: float
+    true_beta: Figure | None
+    true_per_sd: float | None
+    true_inside: bool
+
+    @property
+    def interval_includes_1(self) -> bool:
+        """Return whether the data leave open on which side of 1 the odds ratio lies."""
+        return self.weight.ci_low <= 0 <= self.weight.ci_high
+
+
+def build_weight_rows(
+    weights: tuple[Weight, ...], plan: Plan, titles: Mapping[str, str], true_weights: Mapping[str, float]
+) -> tuple[WeightRow, ...]:
+    """Return a row for each weight, by |beta per SD| descending, then in the plan's order.
+
+    Raises:
+        IntegrityError: the weights are not those of the plan's factors.
+        UsageError: a true weight is given for something that is no factor of the plan.
+    """
+    factors = {factor.name: factor for factor in plan.factors}
+    if tuple(weight.factor for weight in weights) != tuple(factors):
+        raise IntegrityError("the result's weights are not those of the plan's factors")
+    if not true_weights.keys() <= factors.keys():
+        raise UsageError("a true weight is given for something that is no factor of the plan")
+    rows = [
+        _row(weight, titles, true_weights.get(weight.factor), indicator=factors[weight.factor].equals is not None)
+        for weight in weights
+    ]
+    return tuple(sorted(rows, key=lambda row: -abs(row.weight.beta_per_sd)))
+
+
+def _row(weight: Weight, titles: Mapping[str, str], true_beta: float | None, *, indicator: bool) -> WeightRow:
+    low_per_sd, high_per_sd = (weight.beta_per_sd + side * Z_95 * weight.se_per_sd for side in (-1, 1))
+    low_ratio, high_ratio = ratio_of_log_odds(low_per_sd), ratio_of_log_odds(high_per_sd)
+    per_sd = (weight.odds_ratio_per_sd, low_ratio, high_ratio)
+    return WeightRow(
+        factor=weight.factor,
+        title=titles.get(weight.factor, weight.factor),
+        unit=unit_words(weight.unit, indicator=indicator),
+        ucum=weight.unit,
+        weight=weight,
+        odds_ratio=odds_ratio_interval(weight.beta, (weight.odds_ratio, weight.or_ci_low, weight.or_ci_high)),
+        p=weight.p,
+        near_0_05=is_near_0_05(weight.beta, weight.se),
+        beta=estimate_figure(weight.beta, se_decimals(weight.se, 3)),
+        se=Figure(fixed_text(weight.se, se_decimals(weight.se, 2)), exact_text(weight.se)),
+        sd=estimate_figure(weight.sd, 0),
+        odds_ratio_per_sd=odds_ratio_interval(weight.beta_per_sd, per_sd),
+        beta_per_sd=estimate_figure(weight.beta_per_sd, se_decimals(weight.se_per_sd, 3)),
+        low_per_sd=low_per_sd,
+        high_per_sd=high_per_sd,
+        true_beta=None if true_beta is None else estimate_figure(true_beta, 0),
+        true_per_sd=None if true_beta is None else true_beta * weight.sd,
+        true_inside=true_beta is not None and weight.ci_low <= true_beta <= weight.ci_high,
+    )
+
+
+def is_near_0_05(beta: float, se: float) -> bool:
+    """Return whether the unrounded z could lie on the other side of 1.96 than the shown one.
+
+    The shown beta is within half a grid step of the estimate, the shown SE within half a unit of its second digit.
+    """
+    half_digit = float(Decimal(5).scaleb(Decimal(repr(se)).adjusted() - 2))
+    smallest = (abs(beta) - _HALF_GRID * se) / (se + half_digit)
+    largest = (abs(beta) + _HALF_GRID * se) / (se - half_digit)
+    return smallest <= Z_95 <= largest
