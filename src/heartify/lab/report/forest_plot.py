@@ -7,22 +7,27 @@ an arrow at the edge, so that one extreme odds ratio can't squeeze the others in
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
+from heartify.lab.report.number_text import Interval
 from heartify.lab.report.weights_table import WeightRow
 
 WIDTH = 800.0
 LABEL_WIDTH = 250.0
 _AXIS_LEFT, _AXIS_RIGHT = 268.0, 620.0
+_LABEL_CHARACTERS, _VALUE_CHARACTERS = 34, 24
 _HEAD, _ROW, _FOOT = 44.0, 36.0, 46.0
 _SMALLEST_REACH = 0.25  # log odds: the scale always shows 0.78 to 1.28, so that a null finding looks like one
 _LARGEST_REACH = math.log(1000)
 _TICK_GAP = 34.0
 _TICKS: tuple[tuple[float, ...], ...] = (
     (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2),
+    (0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 1.75, 2, 2.5, 3),
     (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10),
     (0.125, 0.25, 0.5, 1, 2, 4, 8),
     (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
@@ -39,12 +44,20 @@ class Tick:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Label:
+    """One line of a factor's title; `is_wide` when it would run into the axis and must be squeezed."""
+
+    text: str
+    is_wide: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ForestRow:
     """One factor's line; `x_point` and `x_true` are None beyond the scale, where a triangle marks the side."""
 
     y: float
     title: str
-    lines: tuple[str, ...]
+    labels: tuple[Label, ...]
     x_low: float
     x_high: float
     low_beyond: bool
@@ -53,6 +66,7 @@ class ForestRow:
     x_true: float | None
     x_true_edge: float | None
     value: str
+    value_lines: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +75,7 @@ class ForestPlot:
 
     width: float
     height: float
+    label_width: float
     axis_left: float
     axis_right: float
     axis_y: float
@@ -95,6 +110,7 @@ def build_forest_plot(rows: Sequence[WeightRow]) -> ForestPlot:
     return ForestPlot(
         width=WIDTH,
         height=axis_y + _FOOT,
+        label_width=LABEL_WIDTH,
         axis_left=_AXIS_LEFT,
         axis_right=_AXIS_RIGHT,
         axis_y=axis_y,
@@ -118,11 +134,11 @@ def _scale(rows: Sequence[WeightRow]) -> _Scale:
 
 
 def _forest_row(row: WeightRow, scale: _Scale, y: float) -> ForestRow:
-    estimate, truth = row.weight.beta_per_sd, row.true_per_sd
+    estimate, truth, interval = row.weight.beta_per_sd, row.true_per_sd, row.odds_ratio_per_sd
     return ForestRow(
         y=y,
         title=row.title,
-        lines=tuple(textwrap.wrap(row.title, width=34, max_lines=2, placeholder="…")) or (row.factor[:34],),
+        labels=_labels(row.title),
         x_low=scale.clipped(row.low_per_sd),
         x_high=scale.clipped(row.high_per_sd),
         low_beyond=row.low_per_sd < scale.low,
@@ -130,8 +146,26 @@ def _forest_row(row: WeightRow, scale: _Scale, y: float) -> ForestRow:
         x_point=scale.x(estimate) if scale.shows(estimate) else None,
         x_true=None if truth is None or not scale.shows(truth) else scale.x(truth),
         x_true_edge=None if truth is None or scale.shows(truth) else scale.clipped(truth),
-        value=row.odds_ratio_per_sd.shown,
+        value=interval.shown,
+        value_lines=_value_lines(interval),
     )
+
+
+def _labels(title: str) -> tuple[Label, ...]:
+    lines = textwrap.wrap(title, width=_LABEL_CHARACTERS, max_lines=2, placeholder="…")
+    return tuple(Label(line, is_wide=sum(map(_character_width, line)) > LABEL_WIDTH) for line in lines)
+
+
+def _character_width(character: str) -> float:
+    """Return about how wide a character is at 13 units: the viewer's font isn't known here."""
+    if unicodedata.east_asian_width(character) in {"W", "F"}:
+        return 13.0
+    return 9.5 if character.isupper() else 7.2
+
+
+def _value_lines(interval: Interval) -> tuple[str, ...]:
+    one_line = len(interval.shown) <= _VALUE_CHARACTERS
+    return (interval.shown,) if one_line else (interval.estimate.shown, interval.bounds)
 
 
 def _ticks(scale: _Scale) -> tuple[Tick, ...]:
@@ -139,7 +173,7 @@ def _ticks(scale: _Scale) -> tuple[Tick, ...]:
     ticks: tuple[Tick, ...] = ()
     for values in _TICKS:
         ticks = tuple(Tick(scale.x(math.log(v)), f"{v:g}") for v in values if scale.shows(math.log(v)))
-        gaps = [after.x - before.x for before, after in zip(ticks, ticks[1:], strict=False)]
+        gaps = [after.x - before.x for before, after in itertools.pairwise(ticks)]
         span = (scale.x(math.log(values[0])), scale.x(math.log(values[-1])))
         covers = span[0] <= _AXIS_LEFT + 2 * _TICK_GAP and span[1] >= _AXIS_RIGHT - 2 * _TICK_GAP
         if all(gap >= _TICK_GAP for gap in gaps) and covers:

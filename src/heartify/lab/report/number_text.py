@@ -11,8 +11,14 @@ import math
 from decimal import Decimal
 
 MINUS = "\N{MINUS SIGN}"
+_USUAL_DECIMALS = 2
 _MAX_DECIMALS = 6
+_GROUPED_FROM = 10_000
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+Ratios = tuple[float | None, float | None, float | None]
+"""An odds ratio, its low and its high bound; None stands for one of absurd size."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,8 +39,14 @@ class Interval:
 
     @property
     def shown(self) -> str:
-        """Return the interval in one line, such as `2.18 (1.79 to 2.65)`."""
-        return f"{self.estimate.shown} ({self.low.shown} to {self.high.shown})"
+        """Return estimate and bounds in one line, such as `2.18 (1.79 to 2.65)`."""
+        return f"{self.estimate.shown} {self.bounds}".rstrip()
+
+    @property
+    def bounds(self) -> str:
+        """Return the bounds, such as `(1.79 to 2.65)`; empty where all three are of the same absurd size."""
+        beyond = self.low.shown == self.estimate.shown == self.high.shown and not self.estimate.exact
+        return "" if beyond else f"({self.low.shown} to {self.high.shown})"
 
 
 def exact_text(value: float) -> str:
@@ -49,6 +61,12 @@ def fixed_text(value: float, decimals: int) -> str:
     return (MINUS if negative else "") + text.removeprefix("-")
 
 
+def count_figure(count: int) -> Figure:
+    """Return a count, its thousands set apart from five digits on."""
+    shown = f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if count >= _GROUPED_FROM else str(count)
+    return Figure(shown, str(count))
+
+
 def estimate_figure(value: float, decimals: int) -> Figure:
     """Return a figure to so many decimals, or to as many as the document has where it has more."""
     if abs(value) >= 1e6:
@@ -60,7 +78,7 @@ def estimate_figure(value: float, decimals: int) -> Figure:
 
 def se_decimals(se: float, digits: int) -> int:
     """Return the decimals that show a positive standard error to so many significant digits."""
-    return max(0, digits - 1 - Decimal(se).adjusted())
+    return max(0, digits - 1 - Decimal(repr(float(se))).adjusted())
 
 
 def scientific_text(value: float) -> str:
@@ -69,26 +87,28 @@ def scientific_text(value: float) -> str:
     return f"{mantissa.replace('-', MINUS)} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
-def odds_ratio_interval(log_odds: float, values: tuple[float | None, float | None, float | None]) -> Interval:
-    """Return an odds ratio with its interval (estimate, low, high); None stands for one of absurd size.
+def odds_ratio_decimals(values: Ratios) -> int:
+    """Return the decimals that show the nearer bound's distance from the estimate to two digits: 0 to 6.
 
-    As many decimals as show the nearer bound's distance from the estimate to two digits, so that precision is not
-    feigned; more where a bound would otherwise read as 1 or 0. `log_odds` tells on which side an absurd one lies.
+    Fewer would blur the interval, more would feign precision.
     """
-    known = [value for value in values if value is not None]
-    decimals = _decimals(values) if len(known) == len(values) else 2
-    estimate, low, high = (_ratio_figure(value, log_odds, decimals) for value in values)
-    return Interval(estimate, low, high)
-
-
-def _decimals(values: tuple[float | None, ...]) -> int:
-    estimate, low, high = (float(value or 0) for value in values)
+    estimate, low, high = values
+    if estimate is None or low is None or high is None or _is_scientific(estimate):
+        return _USUAL_DECIMALS
     distance = min(estimate - low, high - estimate)
     wanted = 1 - math.floor(math.log10(distance)) if distance > 0 else _MAX_DECIMALS
-    decimals = min(max(wanted, 2 if estimate < 100 else 0), _MAX_DECIMALS)
-    while decimals < _MAX_DECIMALS and any(_misread(bound, decimals) for bound in (low, high)):
+    return min(max(wanted, _USUAL_DECIMALS if estimate < 100 else 0), _MAX_DECIMALS)
+
+
+def odds_ratio_interval(log_odds: float, values: Ratios, decimals: int) -> Interval:
+    """Return an odds ratio with its interval; more decimals than asked where a bound would otherwise read as 1 or 0.
+
+    `log_odds` tells on which side of 1 an odds ratio of absurd size lies.
+    """
+    while decimals < _MAX_DECIMALS and any(_misread(value, decimals) for value in values if value is not None):
         decimals += 1
-    return decimals
+    estimate, low, high = (_ratio_figure(value, log_odds, decimals) for value in values)
+    return Interval(estimate, low, high)
 
 
 def _misread(value: float, decimals: int) -> bool:

@@ -15,15 +15,17 @@ from heartify.errors import IntegrityError, UsageError
 from heartify.lab.report.number_text import (
     Figure,
     Interval,
+    Ratios,
     estimate_figure,
     exact_text,
     fixed_text,
+    odds_ratio_decimals,
     odds_ratio_interval,
     ratio_of_log_odds,
     se_decimals,
 )
 from heartify.lab.report.wording import unit_words
-from heartify.protocol.plan import Plan
+from heartify.protocol.plan import FactorSpec, Plan
 from heartify.protocol.result import Weight
 
 Z_95 = 1.959963984540054
@@ -73,30 +75,45 @@ def build_weight_rows(
         raise IntegrityError("the result's weights are not those of the plan's factors")
     if not true_weights.keys() <= factors.keys():
         raise UsageError("a true weight is given for something that is no factor of the plan")
+    decimals = _common_decimals(weights)
     rows = [
-        _row(weight, titles, true_weights.get(weight.factor), indicator=factors[weight.factor].equals is not None)
-        for weight in weights
+        _row(weight, factors[weight.factor], titles, true_weights.get(weight.factor), decimals) for weight in weights
     ]
     return tuple(sorted(rows, key=lambda row: -abs(row.weight.beta_per_sd)))
 
 
-def _row(weight: Weight, titles: Mapping[str, str], true_beta: float | None, *, indicator: bool) -> WeightRow:
-    low_per_sd, high_per_sd = (weight.beta_per_sd + side * Z_95 * weight.se_per_sd for side in (-1, 1))
-    low_ratio, high_ratio = ratio_of_log_odds(low_per_sd), ratio_of_log_odds(high_per_sd)
-    per_sd = (weight.odds_ratio_per_sd, low_ratio, high_ratio)
+def _common_decimals(weights: tuple[Weight, ...]) -> int:
+    """Return the decimals of all odds ratios per SD, to be compared with each other: those of the finest, at most 3."""
+    return min(max(odds_ratio_decimals(_ratios_per_sd(weight)) for weight in weights), 3)
+
+
+def _bounds_per_sd(weight: Weight) -> tuple[float, float]:
+    return weight.beta_per_sd - Z_95 * weight.se_per_sd, weight.beta_per_sd + Z_95 * weight.se_per_sd
+
+
+def _ratios_per_sd(weight: Weight) -> Ratios:
+    low, high = _bounds_per_sd(weight)
+    return weight.odds_ratio_per_sd, ratio_of_log_odds(low), ratio_of_log_odds(high)
+
+
+def _row(
+    weight: Weight, factor: FactorSpec, titles: Mapping[str, str], true_beta: float | None, decimals_per_sd: int
+) -> WeightRow:
+    per_unit = (weight.odds_ratio, weight.or_ci_low, weight.or_ci_high)
+    low_per_sd, high_per_sd = _bounds_per_sd(weight)
     return WeightRow(
         factor=weight.factor,
         title=titles.get(weight.factor, weight.factor),
-        unit=unit_words(weight.unit, indicator=indicator),
+        unit=unit_words(weight.unit, indicator=factor.equals is not None),
         ucum=weight.unit,
         weight=weight,
-        odds_ratio=odds_ratio_interval(weight.beta, (weight.odds_ratio, weight.or_ci_low, weight.or_ci_high)),
+        odds_ratio=odds_ratio_interval(weight.beta, per_unit, odds_ratio_decimals(per_unit)),
         p=weight.p,
         near_0_05=is_near_0_05(weight.beta, weight.se),
         beta=estimate_figure(weight.beta, se_decimals(weight.se, 3)),
         se=Figure(fixed_text(weight.se, se_decimals(weight.se, 2)), exact_text(weight.se)),
-        sd=estimate_figure(weight.sd, 0),
-        odds_ratio_per_sd=odds_ratio_interval(weight.beta_per_sd, per_sd),
+        sd=estimate_figure(weight.sd, se_decimals(weight.sd, 3)),
+        odds_ratio_per_sd=odds_ratio_interval(weight.beta_per_sd, _ratios_per_sd(weight), decimals_per_sd),
         beta_per_sd=estimate_figure(weight.beta_per_sd, se_decimals(weight.se_per_sd, 3)),
         low_per_sd=low_per_sd,
         high_per_sd=high_per_sd,

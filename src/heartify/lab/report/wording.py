@@ -38,7 +38,7 @@ RULES: Mapping[int, str] = {
 
 WITHHELD: Mapping[int, Explanation] = {
     1: Explanation(
-        "Too few patients: fewer than 50 complete cases in all, or fewer hospitals with at least 20 than were demanded.",
+        "Too few patients: fewer than 50 complete cases in all, or too few hospitals with at least 20.",
         "Add hospitals, or leave out a factor that is often missing.",
     ),
     2: Explanation(
