@@ -14,6 +14,7 @@ import msgspec
 import rfc8785
 
 from heartify.errors import DocumentError
+from heartify.protocol.nesting import check_nesting
 
 # Patterns end in \Z, because `$` also matches before a final newline: a digest must have one spelling.
 Digest = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{64}\Z")]
@@ -46,7 +47,7 @@ def parse_canonical(data: bytes, kind: type[T]) -> T:
     """Parse canonical bytes into `kind`.
 
     Raises:
-        DocumentError: too large, not JSON, wrong or unknown fields, or not the canonical encoding.
+        DocumentError: too large, nested too deeply, not JSON, wrong or unknown fields, or not the canonical encoding.
     """
     document = parse_json(data, kind)
     if encode_canonical(document) != data:
@@ -55,9 +56,14 @@ def parse_canonical(data: bytes, kind: type[T]) -> T:
 
 
 def parse_json(data: bytes, kind: type[T]) -> T:
-    """Parse JSON strictly into `kind`; unlike parse_canonical, white space and key order are free."""
+    """Parse JSON strictly into `kind`; unlike parse_canonical, white space and key order are free.
+
+    Raises:
+        DocumentError: too large, nested too deeply, not JSON, or wrong or unknown fields.
+    """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise DocumentError(f"{kind.__name__} has {len(data)} bytes, over the limit of {MAX_DOCUMENT_BYTES}")
+    check_nesting(data, kind.__name__)
     try:
         return msgspec.json.decode(data, type=kind, strict=True)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from heartify.errors import DocumentError
+from heartify.protocol.nesting import check_nesting
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 MAX_BODY_BYTES = 1024 * 1024 * 1024
@@ -43,11 +44,12 @@ def read_frame(recv_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], by
     """Read one frame through a function that returns exactly the asked number of bytes or raises.
 
     Raises:
-        DocumentError: a length is over its limit, or the header isn't a JSON object.
+        DocumentError: a length is over its limit, or the header isn't a JSON object or nested too deeply.
     """
     header_length, body_length = _LENGTHS.unpack(recv_exactly(_LENGTHS.size))
     _check_lengths(header_length, body_length)
     head = recv_exactly(header_length)
+    check_nesting(head, "a frame's header")
     try:
         header = msgspec.json.decode(head, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:

@@ -64,6 +64,7 @@ CANONICAL: list[tuple[str, str, dict[str, Any]]] = [
     ("two documents", "json", {"text": "{}{}"}),
     ("empty", "json", {"text": ""}),
     ("nested too deeply", "json", {"repeat": ['{"a":', '{"a":', 99_999, "1"]}),
+    ("nested 65 levels deep", "json", {"text": '{"a":' * 64 + "{}" + "}" * 64}),
     ("over 4 MiB", "json", {"repeat": ['{"a":"', "x", 4_194_304, '"}']}),
     ("unknown field", "grant-policy", {"edit": ['"format"', '"extra":0,"format"']}),
     ("missing field", "grant-policy", {"edit": ['"hospital":"hospital-1",', ""]}),
@@ -87,6 +88,7 @@ FRAMES: list[tuple[str, str]] = [
     ("header in UTF-16", "0000000e" + "00000000" + '{"a":1}'.encode("utf-16-le").hex()),
     ("header with a byte order mark", "00000005" + "00000000" + "efbbbf" + b"{}".hex()),
     ("header not UTF-8", "00000009" + "00000000" + "7b2261223a22ff227d"),
+    ("header nested 65 levels deep", "00000182" + "00000000" + ('{"a":' * 64 + "{}" + "}" * 64).encode().hex()),
     ("header with NaN", "00000009" + "00000000" + b'{"a":NaN}'.hex()),
 ]
 
