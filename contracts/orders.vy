@@ -149,7 +149,8 @@ def _hash_pool_offer(offer: PoolOffer) -> bytes32:
 @pure
 def _hash_request(request: Request) -> bytes32:
     """
-    @dev hashStruct of a request; the array of structs is the hash of its members' hashes
+    @dev hashStruct of a request; an array of structs is the hash of its members' hashes. The ABI encoding of a dynamic
+         array starts with an offset and a length, which EIP-712 does not hash.
     """
     hashes: DynArray[bytes32, MAX_GRANTS] = []
     for wanted: GrantWanted in request.grants:
@@ -159,7 +160,7 @@ def _hash_request(request: Request) -> bytes32:
             _REQUEST,
             request.requester,
             request.planDigest,
-            self._hash_words(hashes),
+            keccak256(slice(abi_encode(hashes), 64, 32 * len(hashes))),
             request.appRelease,
             request.maxAppPrice,
             request.pool,
@@ -202,7 +203,7 @@ def _hash_deal(deal: Deal) -> bytes32:
             deal.sizeClass,
             deal.minGrants,
             deal.deadline,
-            self._hash_words(hashes),
+            keccak256(slice(abi_encode(hashes), 64, 32 * len(hashes))),
         )
     )
 
@@ -225,12 +226,3 @@ def _hash_settlement(
     @dev hashStruct of a settlement
     """
     return keccak256(abi_encode(_SETTLEMENT, deal, outcome, code, leftOut, resultDigest))
-
-
-@internal
-@pure
-def _hash_words(words: DynArray[bytes32, MAX_GRANTS]) -> bytes32:
-    """
-    @dev The ABI encoding of a dynamic array starts with an offset and a length, which EIP-712 does not hash
-    """
-    return keccak256(slice(abi_encode(words), 64, 32 * len(words)))
