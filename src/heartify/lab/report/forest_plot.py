@@ -13,9 +13,13 @@ import statistics
 import textwrap
 import unicodedata
 from collections.abc import Sequence
+from typing import Literal
 
 from heartify.lab.report.number_text import Interval
 from heartify.lab.report.weights_table import WeightRow
+
+End = Literal["bar", "arrow", "none"]
+"""How an interval ends: at a bound, beyond the scale on that side, or (all of it beyond the other side) not at all."""
 
 WIDTH = 800.0
 LABEL_WIDTH = 250.0
@@ -60,8 +64,8 @@ class ForestRow:
     labels: tuple[Label, ...]
     x_low: float
     x_high: float
-    low_beyond: bool
-    high_beyond: bool
+    low_end: End
+    high_end: End
     x_point: float | None
     x_true: float | None
     x_true_edge: float | None
@@ -98,6 +102,9 @@ class _Scale:
     def clipped(self, log_odds: float) -> float:
         return self.x(min(max(log_odds, self.low), self.high))
 
+    def end(self, bound: float, *, beyond: bool) -> End:
+        return "arrow" if beyond else "bar" if self.shows(bound) else "none"
+
     def shows(self, log_odds: float) -> bool:
         return self.low <= log_odds <= self.high
 
@@ -118,7 +125,7 @@ def build_forest_plot(rows: Sequence[WeightRow]) -> ForestPlot:
         rows=drawn,
         ticks=_ticks(scale),
         has_truth=any(row.true_per_sd is not None for row in rows),
-        has_arrows=any(row.low_beyond or row.high_beyond or row.x_true_edge is not None for row in drawn),
+        has_arrows=any("arrow" in {row.low_end, row.high_end} or row.x_true_edge is not None for row in drawn),
     )
 
 
@@ -141,8 +148,8 @@ def _forest_row(row: WeightRow, scale: _Scale, y: float) -> ForestRow:
         labels=_labels(row.title),
         x_low=scale.clipped(row.low_per_sd),
         x_high=scale.clipped(row.high_per_sd),
-        low_beyond=row.low_per_sd < scale.low,
-        high_beyond=row.high_per_sd > scale.high,
+        low_end=scale.end(row.low_per_sd, beyond=row.low_per_sd < scale.low),
+        high_end=scale.end(row.high_per_sd, beyond=row.high_per_sd > scale.high),
         x_point=scale.x(estimate) if scale.shows(estimate) else None,
         x_true=None if truth is None or not scale.shows(truth) else scale.x(truth),
         x_true_edge=None if truth is None or scale.shows(truth) else scale.clipped(truth),
