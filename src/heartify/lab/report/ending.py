@@ -13,10 +13,11 @@ from typing import Literal, cast
 from heartify.errors import IntegrityError, UsageError
 from heartify.lab.report.wording import FAILED, WITHHELD, Explanation
 from heartify.lab.settlement import SettlementDocument
-from heartify.protocol.outcomes import FailureCode
+from heartify.protocol.outcomes import FIRST_UNPAID_CODE, FailureCode
 
 Kind = Literal["delivered", "withheld", "failed", "reclaimed"]
 
+_UNKNOWN_FAILURE = re.compile(r"code ([0-9]{1,3})")
 _OUTCOME = re.compile(r"(delivered|withheld|failed|reclaimed)(?:: (.+))?", re.DOTALL)
 _DISCLOSURE_CODE = re.compile(r"disclosure code ([0-9]{1,3})")
 
@@ -97,6 +98,13 @@ def _money_rule(kind: Kind, code: str) -> str:
         )
     if kind == "reclaimed":
         return "After the deadline everything goes back, with the pool's stake on top."
-    if code in {item.label for item in FailureCode if item.pool_is_paid}:
+    if _pool_is_paid(code):
         return "Plan or data were at fault, so the pool is paid when enough hospitals took part; the rest goes back."
     return "The lab pays nothing for a failure that lies with the pool, its machine or the brokers."
+
+
+def _pool_is_paid(code: str) -> bool:
+    match = _UNKNOWN_FAILURE.fullmatch(code)
+    if match is not None:
+        return int(match[1]) < FIRST_UNPAID_CODE
+    return any(item.label == code and item.pool_is_paid for item in FailureCode)

@@ -176,13 +176,16 @@ def _value_lines(interval: Interval) -> tuple[str, ...]:
 
 
 def _ticks(scale: _Scale) -> tuple[Tick, ...]:
-    """Return the finest of the tick lists whose labels don't collide; every list has 1."""
-    ticks: tuple[Tick, ...] = ()
-    for values in _TICKS:
-        ticks = tuple(Tick(scale.x(math.log(v)), f"{v:g}") for v in values if scale.shows(math.log(v)))
-        gaps = [after.x - before.x for before, after in itertools.pairwise(ticks)]
-        span = (scale.x(math.log(values[0])), scale.x(math.log(values[-1])))
-        covers = span[0] <= _AXIS_LEFT + 2 * _TICK_GAP and span[1] >= _AXIS_RIGHT - 2 * _TICK_GAP
-        if all(gap >= _TICK_GAP for gap in gaps) and covers:
-            break
-    return ticks
+    """Return the finest of the tick lists that spans the axis and whose labels don't collide; every list has 1."""
+    for values in _TICKS[:-1]:
+        ticks = _ticks_of(values, scale)
+        gaps = (after.x - before.x for before, after in itertools.pairwise(ticks))
+        first, last = scale.x(math.log(values[0])), scale.x(math.log(values[-1]))
+        spans = first <= _AXIS_LEFT + 2 * _TICK_GAP and last >= _AXIS_RIGHT - 2 * _TICK_GAP
+        if spans and all(gap >= _TICK_GAP for gap in gaps):
+            return ticks
+    return _ticks_of(_TICKS[-1], scale)
+
+
+def _ticks_of(values: tuple[float, ...], scale: _Scale) -> tuple[Tick, ...]:
+    return tuple(Tick(scale.x(math.log(value)), f"{value:g}") for value in values if scale.shows(math.log(value)))
