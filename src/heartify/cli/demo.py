@@ -12,7 +12,7 @@ from rich.console import Console
 
 from heartify.cli import options
 from heartify.cli.lab import check_delivered
-from heartify.cli.output import say, show
+from heartify.cli.output import after_document, say, show
 from heartify.cli.study_tables import payments_table, verification_table, weights_table
 from heartify.demo.cohorts import DemoCohorts, generate_into, load_cohorts
 from heartify.demo.story import DemoOutcome, run_demo
@@ -39,7 +39,8 @@ def demo(
         cohorts = load_cohorts(data) if data is not None else generate_into(Path(scratch) / "cohorts")
         outcome = run_demo(cohorts, work or Path(scratch) / "work", out, lambda step: _report(started, step))
     show(_document(outcome), as_json=as_json, human=lambda console: _print(console, outcome, cohorts))
-    check_delivered(outcome.opened)
+    with after_document():
+        check_delivered(outcome.opened)
 
 
 def _report(started: float, step: str) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from heartify.chain.deployment import load_deployment
 from heartify.cli import options
-from heartify.cli.output import messages, say, short, show, table
+from heartify.cli.output import after_document, messages, say, short, show, table
 from heartify.cli.study_tables import payments_table, verification_table, weights_table
 from heartify.errors import DisclosureError, EnclaveError, IntegrityError, UsageError
 from heartify.lab.lab import DealStatus, Lab, Opened
@@ -191,7 +191,8 @@ def open_deal(
         "files": [str(path) for path in files],
     }
     show(document, as_json=as_json, human=lambda c: _print_opened(c, opened, out))
-    check_delivered(opened)
+    with after_document():
+        check_delivered(opened)
 
 
 @app.command()
@@ -211,8 +212,9 @@ def verify(
         as_json=as_json,
         human=lambda c: c.print(verification_table(verification)),
     )
-    if not verification.verified:
-        raise IntegrityError("the receipt is not verified", hint="the table names the checks that failed")
+    with after_document():
+        if not verification.verified:
+            raise IntegrityError("the receipt is not verified", hint="the checks say which of them failed, and why")
 
 
 @app.command()

@@ -8,14 +8,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from heartify.cli.output import say, show_error
-from heartify.errors import HeartifyError
+from heartify.errors import HeartifyError, UsageError
 
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+_HELP_HINT = "--help after any command shows its options"
 
 _GROUPS = {
     "hospital": "heartify.cli.hospital",
@@ -48,21 +48,23 @@ def build_app(wanted: str | None = None) -> typer.Typer:
 
 def main(arguments: list[str]) -> int:
     """Run the command line and return the exit code; see heartify.errors for the codes."""
+    arguments = arguments or ["--help"]
     try:
-        build_app(arguments[0] if arguments else None)(args=arguments, prog_name="heartify", standalone_mode=False)
+        code = build_app(arguments[0])(args=arguments, prog_name="heartify", standalone_mode=False)
     except HeartifyError as exc:
-        show_error(exc, as_json="--json" in arguments)
-        return exc.exit_code
-    except click.exceptions.NoArgsIsHelpError as exc:
-        sys.stdout.write(exc.format_message() + "\n")
-        return EXIT_USAGE
-    except click.ClickException as exc:
-        say(f"heartify: {exc.format_message()}")
-        say("hint: --help after any command shows its options")
-        return EXIT_USAGE
-    except (click.Abort, KeyboardInterrupt):
+        return _refuse(exc, arguments)
+    except TyperException as exc:  # the base of all that typer itself says about a wrong command line
+        if not exc.format_message():
+            return UsageError.exit_code  # a group without a subcommand: its help has been printed
+        return _refuse(UsageError(exc.format_message(), hint=_HELP_HINT), arguments)
+    except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(error: HeartifyError, arguments: list[str]) -> int:
+    show_error(error, as_json="--json" in arguments)
+    return error.exit_code
 
 
 def run() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -47,6 +49,16 @@ def show_error(error: HeartifyError, *, as_json: bool) -> None:
     say(f"heartify: {error.message}")
     if error.hint:
         say(f"hint: {error.hint}")
+
+
+@contextlib.contextmanager
+def after_document() -> Iterator[None]:
+    """Turn an error into messages and its exit code only: the command's one JSON document is on stdout already."""
+    try:
+        yield
+    except HeartifyError as exc:
+        show_error(exc, as_json=False)
+        raise typer.Exit(exc.exit_code) from exc
 
 
 def short(digest: str) -> str:
