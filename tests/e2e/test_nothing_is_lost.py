@@ -33,6 +33,7 @@ def run(world: DemoWorld, *, min_grants: int | None = None, only: str | None = N
     versions = None if only is None else [hospital_of(world, only).published.version]
     quote = world.lab.quote(world.cohorts.plan, versions=versions)
     record = world.lab.run(quote, min_grants=min_grants, deadline_seconds=600)
+    world.lab.submit(record)
     world.lab.wait(record.deal_id, timeout_seconds=SECONDS)
     return record
 
@@ -194,6 +195,7 @@ def test_a_tampered_manifest_makes_the_pool_give_the_deal_back(world: DemoWorld)
     manifest.write_bytes(good.replace(b'"rows_rounded":200', b'"rows_rounded":205'))
     try:
         record = world.lab.run(quote, deadline_seconds=600)
+        world.lab.submit(record)
         status = world.lab.wait(record.deal_id, timeout_seconds=SECONDS)
     finally:
         manifest.write_bytes(good)
@@ -206,14 +208,14 @@ def test_a_pool_that_is_down_after_payment_gets_the_plan_later(world: DemoWorld)
     quote = world.lab.quote(world.cohorts.plan)
     world.services.stop("pool")
 
-    with pytest.raises(ServiceError):
-        world.lab.run(quote, min_grants=1, deadline_seconds=600)
+    record = world.lab.run(quote, min_grants=1, deadline_seconds=600)
 
-    kept = [world.lab.home.deal_folder(item) / "deal.json" for item in world.lab.home.deal_ids()]
-    deal_id = max(kept, key=lambda path: path.stat().st_mtime).parent.name
+    with pytest.raises(ServiceError):
+        world.lab.submit(record)
+
     world.services.start("pool", ["pool", "start", "--home", str(world.pool.home.path)])
     world.services.wait_until_ready("pool", world.pool.settings.url)
-    status = world.lab.wait("0x" + deal_id, timeout_seconds=SECONDS)
+    status = world.lab.wait(record.deal_id, timeout_seconds=SECONDS)
     assert status.state is DealState.DELIVERED
 
 

@@ -13,7 +13,7 @@ from heartify.chain.deployment import load_deployment
 from heartify.cli import options
 from heartify.cli.output import after_document, messages, say, short, show, table
 from heartify.cli.study_tables import payments_table, verification_table, weights_table
-from heartify.errors import DisclosureError, EnclaveError, IntegrityError, UsageError
+from heartify.errors import DisclosureError, EnclaveError, IntegrityError, ServiceError, UsageError
 from heartify.lab.lab import DealStatus, Lab, Opened
 from heartify.lab.outputs import store_outputs
 from heartify.lab.quote import Quote
@@ -149,6 +149,10 @@ def run(
     limit = None if max_price is None else parse_amount(max_price, load_deployment(home / DEPLOYMENT_FILE))
     record = lab.run(found, min_grants=min_hospitals, deadline_seconds=deadline, max_total=limit)
     say(f"deal {record.deal_id} made for {format_amount(found.total, load_deployment(home / DEPLOYMENT_FILE))}")
+    try:
+        lab.submit(record)
+    except ServiceError as exc:
+        say(f"the pool has not taken the plan yet ({exc.message}); it is handed in again while waiting")
     status = _wait(lab, record.deal_id, deadline) if wait else lab.status(record.deal_id)
     show(_status_document(status), as_json=as_json, human=lambda c: _print_status(c, [status]))
 

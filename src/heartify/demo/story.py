@@ -40,6 +40,7 @@ def tell_story(world: DemoWorld, out: Path, report: Report) -> DemoOutcome:
     quote = world.lab.quote(plan)
     report(f"quote: {format_amount(quote.total, world.deployment)} for {len(quote.grants)} hospitals, app and pool")
     record = world.lab.run(quote, min_grants=1, deadline_seconds=DEAL_SECONDS)
+    world.lab.submit(record)
     report(f"deal {record.deal_id[:12]}… matched ({record.match_gas} gas), plan handed to the pool")
     world.lab.wait(record.deal_id, timeout_seconds=DEAL_SECONDS, report=_StepReporter(report))
     opened = world.lab.open(record.deal_id)

@@ -30,6 +30,7 @@ class DealRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     deal_id: Digest
     plan: HexBytes
     pool_url: str
+    deadline: int
     match_gas: int
     match_tx: str
 

@@ -6,6 +6,7 @@ later (plan, pool, deal id) is on disk before the plan is handed in, so that not
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection
@@ -39,6 +40,7 @@ from heartify.protocol.sealing import SealingKey
 
 DEFAULT_DEADLINE_SECONDS = 3600
 REQUEST_SECONDS = 600
+EMBEDDED_POLL_SECONDS, POLL_SECONDS = 0.2, 4.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,14 +130,13 @@ class Lab:
         deadline_seconds: int = DEFAULT_DEADLINE_SECONDS,
         max_total: int | None = None,
     ) -> DealRecord:
-        """Deposit what is missing, sign the request, match, and hand the plan to the pool.
+        """Deposit what is missing, sign the request, and match; `submit` the record's plan to the pool next.
 
         `min_grants` is how many hospitals must take part for the deal to be settled: all of them by default.
 
         Raises:
             UsageError: the price is over `max_total`, or the account has too few tokens; nothing was sent.
             RevertError: an order was used up or withdrawn in between; nothing was locked.
-            ServiceError: the deal is made, but the pool didn't take the plan; `status` hands it in again.
         """
         if max_total is not None and quote.total > max_total:
             raise UsageError(f"the price is {quote.total} base units, over the limit of {max_total}")
@@ -144,7 +145,7 @@ class Lab:
         pool_url = self._pool_url(access, quote.pool.order.pool)
         request = self._request(access, quote, min_grants or len(quote.grants), deadline_seconds)
         signed = sign_order(request, access.deployment.domain, private_key)
-        missing = quote.total - access.market.free_of(self.settings.account)
+        missing = quote.total - access.market.free_of(self.settings.account, block="latest")
         if missing > 0:
             deposit_tokens(access, self.settings.account, missing)
         grants = [grant.grant.live.signed for grant in quote.grants]
@@ -153,15 +154,15 @@ class Lab:
             deal_id=matched.deal_id,
             plan=to_hex(encode_canonical(quote.plan)),
             pool_url=pool_url,
+            deadline=matched.deal.deadline,
             match_gas=matched.gas_used,
             match_tx=matched.tx_hash,
         )
         store_document(self.home.deal_folder(matched.deal_id) / "deal.json", record)
-        self.submit(record)
         return record
 
     def submit(self, record: DealRecord) -> None:
-        """Hand a deal's plan to its pool; doing it again is harmless.
+        """Hand a deal's plan to its pool; doing it again is harmless, and `status` does while the pool lacks it.
 
         Raises:
             ServiceError: the pool can't be reached or refuses.
@@ -170,17 +171,24 @@ class Lab:
         post_json(f"{record.pool_url}/v1/work-orders", body)
 
     def status(self, deal_id: str) -> DealStatus:
-        """Return where a deal stands; hands the plan in again when the pool is still waiting for it.
+        """Return where a deal stands in the newest block; hands the plan in while the pool lacks it.
 
         Raises:
             UsageError: this lab has no such deal.
         """
         record = self.home.record(deal_id)
-        access = open_market(self.home.path)
-        state, deal = access.market.status_of(deal_id), access.market.find_deal(deal_id).deal
+        return self._status(record, open_market(self.home.path))
+
+    def _status(self, record: DealRecord, access: MarketAccess) -> DealStatus:
+        state = access.market.status_of(record.deal_id, block="latest")
         pool = self._pool_status(record, state)
         return DealStatus(
-            deal_id, state, deal.deadline, pool.get("state", "unknown"), pool.get("step", ""), pool.get("problem", "")
+            record.deal_id,
+            state,
+            record.deadline,
+            pool.get("state", "unknown"),
+            pool.get("step", ""),
+            pool.get("problem", ""),
         )
 
     def wait(
@@ -191,14 +199,16 @@ class Lab:
         Raises:
             ServiceError: it hasn't ended in time.
         """
+        record, access = self.home.record(deal_id), open_market(self.home.path)
+        pause = EMBEDDED_POLL_SECONDS if access.deployment.embedded else POLL_SECONDS
         give_up = time.monotonic() + timeout_seconds
         while time.monotonic() < give_up:
-            status = self.status(deal_id)
+            status = self._status(record, access)
             if report is not None:
                 report(status)
             if status.state is not DealState.OPEN:
                 return status
-            time.sleep(0.2)
+            time.sleep(pause)
         raise ServiceError(f"the deal {deal_id} has not ended within {timeout_seconds:.0f} seconds")
 
     def reclaim(self, deal_id: str) -> None:
@@ -324,13 +334,14 @@ class Lab:
         raise ChainError(f"the pool {pool} has registered no address")
 
     def _pool_status(self, record: DealRecord, state: DealState) -> dict[str, str]:
-        url = f"{record.pool_url}/v1/work-orders/{record.deal_id}"
+        """Return what the pool says; a pool that doesn't know the work order, or waits for the plan, gets it."""
         try:
-            answer = dict(get_json(url))
-            if answer.get("state") == "awaiting-plan" and state is DealState.OPEN:
-                self.submit(record)
+            answer = dict(get_json(f"{record.pool_url}/v1/work-orders/{record.deal_id}"))
         except ServiceError as exc:
-            return {"state": "unreachable", "problem": exc.message}
+            answer = {"state": "unknown", "problem": exc.message}
+        if state is DealState.OPEN and answer.get("state") in ("awaiting-plan", "unknown"):
+            with contextlib.suppress(ServiceError):  # down, or the deal isn't final yet: the next call tries again
+                self.submit(record)
         return answer
 
     def _names(self, access: MarketAccess, deal: Deal) -> dict[str, str]:
