@@ -7,7 +7,6 @@ People write TOML; the digest is that of the canonical JSON.
 from __future__ import annotations
 
 import enum
-import math
 import tomllib
 from typing import Annotated, Literal
 
@@ -102,8 +101,9 @@ def parse_plan_toml(text: str, *, source: str = "plan.toml") -> Plan:
 def _checked(plan: Plan) -> Plan:
     if (plan.outcome.equals is None) == (plan.outcome.above is None):
         raise InputError("the plan's outcome needs exactly one of `equals` and `above`")
-    if plan.outcome.above is not None and not math.isfinite(plan.outcome.above):
-        raise InputError("the plan's outcome must be above a finite number")
+    # A whole number from 2**53 on is not the same number to every JSON reader; NaN is below nothing.
+    if plan.outcome.above is not None and not abs(plan.outcome.above) < 2**53:
+        raise InputError("the plan's outcome must be above a number of less than 2**53 in absolute value")
     names = [factor.name for factor in plan.factors]
     if len(set(names)) != len(names):
         raise InputError("two factors of the plan have the same name", hint="give each factor its own `name`")

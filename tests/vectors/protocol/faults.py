@@ -104,6 +104,7 @@ PLANS: list[tuple[str, str, str]] = [
     ("two outcome conditions", "above = 0", 'above = 0\nequals = "1"'),
     ("outcome above not a number", "above = 0", "above = nan"),
     ("outcome above infinity", "above = 0", "above = inf"),
+    ("outcome above 2 to the power of 53", "above = 0", "above = 9007199254740992.0"),
     ("outcome above text", "above = 0", 'above = "0"'),
     ("equals a number", 'equals = "4"', "equals = 4"),
     ("two factors of one name", 'name = "cp4"', 'name = "age"'),
