@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports contracts lock bench-gas mutants clean
+.PHONY: help demo test check lint types imports contracts lock bench-gas bench-demo clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ lock: $(UV) ## resolve the lock files anew from pyproject.toml
 
 bench-gas: $(VENV)/.dev ## gas of match and settle from receipts on the embedded chain
 	$(BIN)/python bench/gas.py
+
+bench-demo: $(VENV)/.dev ## seconds from start to opened result of the demo
+	$(BIN)/python bench/demo.py
 
 clean: ## remove what make installed and wrote here
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
