@@ -11,7 +11,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from heartify.cli.output import say, show_error
+from heartify.cli.output import show_error
 from heartify.errors import HeartifyError, UsageError
 
 EXIT_INTERRUPTED = 130
