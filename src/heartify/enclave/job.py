@@ -8,7 +8,7 @@ manifest.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -25,6 +25,10 @@ from heartify.protocol.plan import Plan, parse_plan
 from heartify.protocol.plan_check import check_plan_fits
 
 
+# A Name has at most 63 characters, and a deal at most 64 grants: room for "-64".
+_NUMBERED_NAME_CHARACTERS = 60
+
+
 class HospitalDocuments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One grant's documents as canonical bytes in hex."""
 
@@ -36,7 +40,7 @@ class HospitalDocuments(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 class JobDocuments(msgspec.Struct, frozen=True, kw_only=True):
     """The job frame."""
 
-    chain_id: int
+    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     market: Address
     deal_id: Digest
     deal: dict[str, Any]
@@ -146,11 +150,13 @@ def _check_digest(data: bytes, expected: str) -> None:
 
 
 def _with_distinct_names(hospitals: tuple[Hospital, ...]) -> tuple[Hospital, ...]:
-    """Number the hospitals that share a name, so that each has its own row in the result."""
-    names = [hospital.name for hospital in hospitals]
+    """Number all hospitals by their place in the deal when two share a name, so that each has its own row.
+
+    All, because a number behind some could make the name of another; cut first, so that it stays a Name.
+    """
+    if len({hospital.name for hospital in hospitals}) == len(hospitals):
+        return hospitals
     return tuple(
-        dataclasses.replace(hospital, name=f"{hospital.name}-{hospital.index + 1}")
-        if names.count(hospital.name) > 1
-        else hospital
+        dataclasses.replace(hospital, name=f"{hospital.name[:_NUMBERED_NAME_CHARACTERS]}-{hospital.index + 1}")
         for hospital in hospitals
     )
