@@ -155,7 +155,7 @@ def render(*, weights=WEIGHTS, plan=None, **changes):
     plan = plan or build_plan(weights)
     arguments = {
         "plan": plan, "result": build_result(plan, weights), "outcome": "delivered",
-        "verification": build_verification(), "settlement": build_settlement(), "produced_utc": "2026-11-22 09:30",
+        "verification": build_verification(), "settlement": build_settlement(), "produced_utc": "2026-11-22 09:30 UTC",
         "version": "0.1.0",
     }  # fmt: skip
     return render_report(**{**arguments, **changes})

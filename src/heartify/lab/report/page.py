@@ -76,7 +76,7 @@ def render_report(  # noqa: PLR0913 - one keyword for each document that the pag
 
     `outcome` is the settlement's outcome, such as `delivered`, `withheld: disclosure code 4`, `failed: input-damaged`
     or `reclaimed`. `factor_titles` maps factor names to titles of the dictionary. `true_weights` maps factor names to
-    the log odds per unit that generated data were made with.
+    the log odds per unit that generated data were made with. `produced_utc` is shown as it is: `2026-11-22 09:30 UTC`.
 
     Raises:
         IntegrityError: the documents are not of one deal and plan, or disagree about the outcome.
