@@ -96,8 +96,8 @@ class KeyBroker:
         6. The hospital itself approved the deal's app release for the deal's TEE kind.
         7. The evidence verifies, is of the deal's TEE kind, and binds challenge, broker, deal, plan and enclave keys.
         8. The collateral is not older than what this broker has seen.
-        9. The release is counted durably and within the deal's limit.
-        10. The keys of the plan's columns, and no others, are sealed to the attested key and signed.
+        9. The keys of the plan's columns, and no others, are sealed to the attested key and signed.
+        10. The release is counted durably and within the deal's limit; only then does it leave this function.
 
         Raises:
             PolicyError, AttestationError, DocumentError, IntegrityError, InputError: an obligation fails.
@@ -116,8 +116,9 @@ class KeyBroker:
         marks = CollateralHighWater(self._store.collateral_marks()).advance(result.collateral_numbers)  # 8
         self._store.store_collateral_marks(marks.marks)
         master_key = self._vault.unwrap(held.version, held.wrapped_master_key)
-        self._count(request, pending, result)  # 9
-        return self._seal(request, pending, held, plan, master_key)  # 10
+        release = self._seal(request, pending, held, plan, master_key)  # 9
+        self._count(request, pending, result)  # 10
+        return release
 
     def _deal_of(self, request: ReleaseRequest, pending: PendingChallenge) -> Deal:
         deal = from_json(Deal, request.deal)

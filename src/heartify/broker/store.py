@@ -172,11 +172,16 @@ class BrokerStore:
         return {row.scope: row.number for row in rows}
 
     def store_collateral_marks(self, marks: Mapping[str, int]) -> None:
-        """Replace the high-water marks; they only ever rise."""
+        """Raise the high-water marks. A slower request can't lower what a faster one has raised meanwhile."""
+        table = db.collateral_marks
         with self._engine.begin() as connection:
             for scope, number in marks.items():
-                connection.execute(sa.delete(db.collateral_marks).where(db.collateral_marks.c.scope == scope))
-                connection.execute(sa.insert(db.collateral_marks).values(scope=scope, number=number))
+                # One statement reads and writes, so nothing comes between; it writes nothing for a mark that is higher.
+                known = sa.select(table.c.scope).where(table.c.scope == scope)
+                values = sa.select(sa.literal(scope), sa.literal(number)).where(~known.exists())
+                connection.execute(sa.insert(table).from_select(["scope", "number"], values))
+                lower = (table.c.scope == scope) & (table.c.number < number)
+                connection.execute(sa.update(table).where(lower).values(number=number))
 
     def versions(self) -> tuple[tuple[str, str, bool], ...]:
         """Return (version, dataset, revoked) of every version."""

@@ -37,7 +37,7 @@ class Vault:
         """
         try:
             return self._cipher.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], version.encode())
-        except InvalidTag as exc:
+        except (InvalidTag, ValueError) as exc:  # ValueError: too short to hold a nonce
             raise IntegrityError(
                 f"the key of version {version} does not open",
                 hint="the vault seed is another one, or the database is damaged",
