@@ -2,8 +2,8 @@
 
     python bench/demo.py [--runs 3]
 
-Prints each run's seconds, then one JSON line with machine, date and median. No threshold: the promise of a minute on two
-cores is read off here, not tested by a clock.
+Prints each run's seconds, then one JSON line with machine, date and median. No threshold: the promise of a minute on
+two cores is read off here, not tested by a clock.
 """
 
 from __future__ import annotations

@@ -202,6 +202,8 @@ def test_a_tampered_manifest_makes_the_pool_give_the_deal_back(world: DemoWorld)
 
     assert status.state is DealState.FAILED
     assert lab_wealth(world) == before
+    with pytest.raises(UsageError, match="without an enclave's word"):
+        world.lab.open(record.deal_id)
 
 
 def test_a_pool_that_is_down_after_payment_gets_the_plan_later(world: DemoWorld) -> None:

@@ -29,7 +29,15 @@ def show(document: Any, *, as_json: bool, human: Callable[[Console], None]) -> N
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:
     """Return a table for people; cells are plain text, never markup."""
-    built = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    # A title wraps at its table's width: give a narrow table room for it.
+    built = Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        min_width=min(len(title or ""), _PIPE_WIDTH),
+    )
     for column in columns:
         built.add_column(column, overflow="fold")
     for row in rows:

@@ -248,12 +248,17 @@ class Lab:
 
         Raises:
             IntegrityError: a check failed, or the result isn't sealed to this lab's key.
-            UsageError: the deal is still open.
+            UsageError: the deal is still open, or its pool gave it back, or it was reclaimed.
         """
         access = open_market(self.home.path)
         state = access.market.status_of(deal_id)
         if state is DealState.OPEN:
             raise UsageError(f"the deal {deal_id} is still open", hint="`heartify lab status` shows its progress")
+        if access.market.settlement_of(deal_id) is None:
+            raise UsageError(
+                f"the deal {deal_id} ended without an enclave's word ({state.name.lower()}): there is nothing to open",
+                hint="its money is back in escrow; `heartify lab status` says what the pool saw",
+            )
         bundle = self.fetch_bundle(deal_id)
         sealed = None if bundle.sealed_result is None else to_bytes(bundle.sealed_result)
         verification = self.verify(bundle.receipt, sealed)

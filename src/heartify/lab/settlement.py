@@ -63,6 +63,8 @@ def build_settlement(
     ]
     if settled is None:
         rows.append(_row(access, names, PaymentRole.REFUND.label, deal.requester, deal.total_price()))
+    reclaimed = market.deals_reclaimed(deal_id=deal_id)
+    rows += [_row(access, names, "the pool's stake", deal.requester, closed.compensation) for closed in reclaimed]
     settle_tx = None if settled is None else settled.place.tx_hash
     gas = None
     if settle_tx is not None:
