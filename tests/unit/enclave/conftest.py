@@ -1,4 +1,4 @@
-"""A deal of real parts around `run_job`: encrypted versions, real key brokers, simulated quotes, and a host that may lie.
+"""A deal of real parts around `run_job`: encrypted versions, real key brokers, simulated quotes, a host that may lie.
 
 The enclave runs in a thread at one end of a socket pair; the host serves the other end in the test's thread and keeps
 every byte that came out. A lie is a function that gives another answer for one operation.
@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -493,14 +494,6 @@ def delivered(world: World) -> Run:
 
 
 @pytest.fixture(scope="session")
-def make() -> Any:
+def make() -> SimpleNamespace:
     """The builders, for tests that need other data, dictionaries or plans."""
-
-    @dataclasses.dataclass(frozen=True)
-    class Builders:
-        rows: Any = staticmethod(generate_rows)
-        dictionary: Any = staticmethod(dictionary)
-        plan: Any = staticmethod(plan_of)
-        wide_columns: tuple[str, ...] = WIDE
-
-    return Builders()
+    return SimpleNamespace(rows=generate_rows, dictionary=dictionary, plan=plan_of, wide_columns=WIDE)
