@@ -45,8 +45,7 @@ def tell_story(world: DemoWorld, out: Path, report: Report) -> DemoOutcome:
     world.lab.wait(record.deal_id, timeout_seconds=DEAL_SECONDS, report=_StepReporter(report))
     opened = world.lab.open(record.deal_id)
     report(f"settled: {opened.settlement.outcome} ({opened.settlement.settle_gas} gas); verified and opened")
-    titles = {factor.name: world.cohorts.dictionary.column(factor.column).title for factor in plan.factors}
-    files = store_outputs(out, opened, factor_titles=titles, true_weights=world.cohorts.true_weights)
+    files = store_outputs(out, opened, true_weights=world.cohorts.true_weights)
     return DemoOutcome(opened, files)
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
 
-from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
+from heartify.cohort.storage import open_store
+from heartify.errors import ChainError, HeartifyError, InputError, IntegrityError, ServiceError, UsageError
 from heartify.lab.home import DealRecord, LabHome, LabSettings
 from heartify.lab.quote import Offers, Quote, build_quote
 from heartify.lab.settlement import SettlementDocument, build_settlement
+from heartify.lab.titles import factor_titles
 from heartify.lab.verification import Verification, verify_receipt
-from heartify.market.catalogue import CatalogueEntry, build_catalogue
+from heartify.market.catalogue import CatalogueEntry, build_catalogue, load_documents
 from heartify.market.order_book import OrderBook
 from heartify.party.account import deposit_tokens
 from heartify.party.app_release import deployed_app_release
@@ -57,13 +59,14 @@ class DealStatus:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Opened:
-    """An opened deal. `result` is None unless it was delivered."""
+    """An opened deal. `result` is None unless it was delivered; `titles` are empty when no dictionary could be read."""
 
     deal_id: str
     bundle: ResultBundle
     verification: Verification
     result: StudyResult | None
     settlement: SettlementDocument
+    titles: Mapping[str, str]
 
 
 class Lab:
@@ -266,7 +269,8 @@ class Lab:
             failed = "; ".join(f"{check.name}: {check.reason}" for check in verification.checks if not check.passed)
             raise IntegrityError(f"the deal's bundle is not verified: {failed}")
         result = self._open_result(bundle)
-        return Opened(deal_id, bundle, verification, result, self.settlement(deal_id))
+        titles = self._titles(access, bundle.receipt)
+        return Opened(deal_id, bundle, verification, result, self.settlement(deal_id), titles)
 
     def settlement(self, deal_id: str) -> SettlementDocument:
         """Return who was paid what.
@@ -348,6 +352,15 @@ class Lab:
             with contextlib.suppress(ServiceError):  # down, or the deal isn't final yet: the next call tries again
                 self.submit(record)
         return answer
+
+    def _titles(self, access: MarketAccess, receipt: Receipt) -> dict[str, str]:
+        """Return titles for the report from any dictionary of the deal that can still be read."""
+        urls = {str(event.version): event.uri for event in access.registry.version_events()}
+        for grant in from_json(Deal, receipt.deal).grants:
+            with contextlib.suppress(HeartifyError, KeyError):
+                documents = load_documents(open_store(urls[grant.datasetVersion]), grant.datasetVersion)
+                return factor_titles(receipt.plan, documents.dictionary)
+        return {}
 
     def _names(self, access: MarketAccess, deal: Deal) -> dict[str, str]:
         names: dict[str, str] = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}

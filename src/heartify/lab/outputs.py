@@ -20,7 +20,6 @@ def store_outputs(
     folder: Path,
     opened: Opened,
     *,
-    factor_titles: Mapping[str, str] | None = None,
     true_weights: Mapping[str, float] | None = None,
 ) -> tuple[Path, ...]:
     """Write what a lab keeps of a deal; return the paths. result.json is absent when nothing was delivered."""
@@ -32,7 +31,7 @@ def store_outputs(
         outcome=settlement.reason(),
         verification=opened.verification,
         settlement=opened.settlement,
-        factor_titles=factor_titles,
+        factor_titles=opened.titles,
         true_weights=true_weights,
         produced_utc=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=heartify.__version__,
