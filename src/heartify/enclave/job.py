@@ -24,7 +24,6 @@ from heartify.protocol.outcomes import FailureCode
 from heartify.protocol.plan import Plan, parse_plan
 from heartify.protocol.plan_check import check_plan_fits
 
-
 # A Name has at most 63 characters, and a deal at most 64 grants: room for "-64".
 _NUMBERED_NAME_CHARACTERS = 60
 
