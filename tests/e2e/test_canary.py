@@ -25,7 +25,7 @@ from heartify.pool.pool import Pool
 from heartify.protocol.frames import encode_frame
 from heartify.tee.running_enclave import RunningEnclave
 
-CANARIES = {"systolic": 137.29384756, "cholesterol": 5.9182736455, "bmi": 27.364859102}
+CANARIES = {"hba1c": 6.1293847561, "cholesterol": 5.9182736455, "bmi": 27.364859102}
 
 
 class RecordingEnclave:
