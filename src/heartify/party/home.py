@@ -14,19 +14,16 @@ T = TypeVar("T")
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        UsageError: it can't be written there; nothing is left behind.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, data, mode)
+    except OSError as exc:
+        raise UsageError(f"{path} can't be written: {exc.strerror or type(exc).__name__}") from exc
 
 
 def store_document(path: Path, document: object) -> None:
@@ -38,11 +35,27 @@ def load_document(path: Path, kind: type[T], *, hint: str) -> T:
     """Read a document.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it can't be read.
         DocumentError: it is not of this kind.
     """
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise UsageError(f"there is no {path}", hint=hint) from exc
+    except OSError as exc:
+        raise UsageError(f"{path} can't be read: {exc.strerror or type(exc).__name__}", hint=hint) from exc
     return parse_json(data, kind)
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,18 +64,16 @@ def store_secret(path: Path, secret: bytes, password: bytes) -> None:
     """Write one 32-byte secret to a new file that only its owner can read.
 
     Raises:
-        KeystoreError: the file exists already; nothing is overwritten.
+        KeystoreError: the file exists already, or can't be written; nothing is overwritten or left half-written.
     """
     document = json.dumps(create_keyfile_json(secret, password)).encode()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _create(path, document)
     except FileExistsError as exc:
         raise KeystoreError(f"{path} exists already", hint="keys are never overwritten; choose another home") from exc
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(document)
-        file.flush()
-        os.fsync(file.fileno())
+    except OSError as exc:
+        raise KeystoreError(f"{path} can't be written: {exc.strerror or type(exc).__name__}") from exc
 
 
 def load_secret(path: Path, password: bytes) -> bytes:
@@ -87,7 +86,7 @@ def load_secret(path: Path, password: bytes) -> bytes:
         return bytes(decode_keyfile_json(json.loads(path.read_bytes()), password))
     except FileNotFoundError as exc:
         raise KeystoreError(f"there is no keystore at {path}", hint="run the `init` command first") from exc
-    except (ValueError, KeyError, TypeError, NotImplementedError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as exc:
         raise KeystoreError(f"{path} does not open", hint="the password is wrong or the file is damaged") from exc
 
 
@@ -97,8 +96,21 @@ def keystore_address(path: Path) -> str:
         return "0x" + str(json.loads(path.read_bytes())["address"]).removeprefix("0x").lower()
     except FileNotFoundError as exc:
         raise KeystoreError(f"there is no keystore at {path}", hint="run the `init` command first") from exc
-    except (ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise KeystoreError(f"{path} is not a keystore") from exc
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Create a file of mode 0600 whole or not at all; raises FileExistsError rather than replace one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600 from its first moment
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(name, path)  # unlike a rename, this fails when there is a file of that name
+    finally:
+        Path(name).unlink()
 
 
 def _password_from(path: Path) -> str:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal, localcontext
 
 from heartify.chain.deployment import Deployment
 from heartify.errors import UsageError
+from heartify.protocol.eip712 import MAX_UINT256
+
+_AMOUNT = re.compile(r"[0-9]{1,78}(?:\.[0-9]{1,78})?", re.ASCII)
+_DIGITS = 400  # more than any uint256 has on both sides of the point: decimal's default of 28 would round
 
 
 def format_amount(base_units: int, deployment: Deployment) -> str:
     """Return an amount as people read it, such as `12.5 HTT`."""
-    value = Decimal(base_units).scaleb(-deployment.token_decimals).normalize()
-    return f"{value:f} {deployment.token_symbol}"
+    with localcontext(prec=_DIGITS):
+        value = Decimal(base_units).scaleb(-deployment.token_decimals).normalize()
+        return f"{value:f} {deployment.token_symbol}"
 
 
 def parse_amount(text: str, deployment: Deployment) -> int:
     """Return base units of a decimal text.
 
     Raises:
-        UsageError: not a number, negative, or finer than the token's decimals.
+        UsageError: not a number in plain digits, negative, finer than the token's decimals, or over 2**256 - 1.
     """
-    try:
+    if not _AMOUNT.fullmatch(text.strip()):
+        raise UsageError(f"{text[:80]!r} is not an amount", hint="write it like 12.5")
+    with localcontext(prec=_DIGITS):
         value = Decimal(text.strip()).scaleb(deployment.token_decimals)
-    except InvalidOperation as exc:
-        raise UsageError(f"{text!r} is not an amount", hint="write it like 12.5") from exc
-    if not value.is_finite() or value < 0 or value != value.to_integral_value():
-        raise UsageError(f"{text!r} is negative, or finer than {deployment.token_decimals} decimals")
-    return int(value)
+        if value != value.to_integral_value():
+            raise UsageError(f"{text[:80]!r} is finer than {deployment.token_decimals} decimals")
+        if value > MAX_UINT256:
+            raise UsageError(f"{text[:80]!r} is more than the chain can count")
+        return int(value)

@@ -36,12 +36,15 @@ def load_trust(home: Path) -> VerifierPolicy:
     """Return a party's verifier policy: its own policy file, else its simulated root, else production.
 
     Raises:
-        InputError, PolicyError: the policy file is wrong.
+        InputError, PolicyError: the policy file or the simulated root is wrong.
     """
     if (home / POLICY_FILE).exists():
         return load_policy(home / POLICY_FILE)
     simulated = home / SIMULATED_ROOT_FILE
     if not simulated.exists():
         return PRODUCTION_POLICY
-    certificate = x509.load_pem_x509_certificate(simulated.read_bytes())
+    try:
+        certificate = x509.load_pem_x509_certificate(simulated.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise InputError(f"{simulated} holds no PEM certificate", hint="give the simulated root again") from exc
     return unsafe_simulation_policy(certificate.public_bytes(Encoding.DER))
