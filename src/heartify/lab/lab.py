@@ -25,7 +25,7 @@ from heartify.market.catalogue import CatalogueEntry, build_catalogue, load_docu
 from heartify.market.order_book import OrderBook
 from heartify.party.account import deposit_tokens
 from heartify.party.app_release import deployed_app_release
-from heartify.party.home import store_document, write_atomically
+from heartify.party.home import load_document, store_document, write_atomically
 from heartify.party.http_client import get_json, post_json
 from heartify.party.keystore import create_account, create_seed, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
@@ -55,6 +55,14 @@ class DealStatus:
     pool_state: str
     step: str
     problem: str
+
+
+class PoolAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lab reads of a pool's work order; a pool may say more."""
+
+    state: str = "unknown"
+    step: str = ""
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,15 +146,22 @@ class Lab:
         `min_grants` is how many hospitals must take part for the deal to be settled: all of them by default.
 
         Raises:
-            UsageError: the price is over `max_total`, or the account has too few tokens; nothing was sent.
+            UsageError: the price is over `max_total`, the account has too few tokens, or `min_grants` or
+                `deadline_seconds` make no sense; nothing was sent.
             RevertError: an order was used up or withdrawn in between; nothing was locked.
         """
         if max_total is not None and quote.total > max_total:
             raise UsageError(f"the price is {quote.total} base units, over the limit of {max_total}")
+        min_grants = len(quote.grants) if min_grants is None else min_grants
+        if not 1 <= min_grants <= len(quote.grants) or deadline_seconds < 1:
+            raise UsageError(
+                f"{len(quote.grants)} hospitals fit, {min_grants} are demanded, within {deadline_seconds} seconds",
+                hint="demand from 1 hospital to all that fit, and give a deadline in the future",
+            )
         private_key = load_secret(self.home.account_keystore, self._password)
         access = open_market(self.home.path, private_key)
         pool_url = self._pool_url(access, quote.pool.order.pool)
-        request = self._request(access, quote, min_grants or len(quote.grants), deadline_seconds)
+        request = self._request(access, quote, min_grants, deadline_seconds)
         signed = sign_order(request, access.deployment.domain, private_key)
         missing = quote.total - access.market.free_of(self.settings.account, block="latest")
         if missing > 0:
@@ -189,9 +204,9 @@ class Lab:
             record.deal_id,
             state,
             record.deadline,
-            pool.get("state", "unknown"),
-            pool.get("step", ""),
-            pool.get("problem", ""),
+            pool.state,
+            pool.step,
+            pool.problem,
         )
 
     def wait(
@@ -228,18 +243,15 @@ class Lab:
 
         Raises:
             ServiceError: the pool doesn't have it.
+            IntegrityError: it is of another deal.
+            DocumentError: the file on disk is damaged.
         """
         path = self.home.deal_folder(deal_id) / "bundle.json"
-        if path.exists():
-            return msgspec.json.decode(path.read_bytes(), type=ResultBundle)
-        record = self.home.record(deal_id)
-        try:
-            bundle = msgspec.convert(get_json(f"{record.pool_url}/v1/work-orders/{deal_id}/bundle"), ResultBundle)
-        except msgspec.ValidationError as exc:
-            raise ServiceError(f"the pool's answer is not a result bundle: {exc}") from exc
+        bundle = load_document(path, ResultBundle, hint="") if path.exists() else self._download_bundle(deal_id)
         if bundle.receipt.deal_id != deal_id:
-            raise IntegrityError("the pool gave the bundle of another deal")
-        write_atomically(path, encode_canonical(bundle))
+            raise IntegrityError("this is the bundle of another deal")
+        if not path.exists():
+            write_atomically(path, encode_canonical(bundle))
         return bundle
 
     def verify(self, receipt: Receipt, sealed_result: bytes | None = None) -> Verification:
@@ -287,6 +299,13 @@ class Lab:
             self._names(access, matched.deal),
             match=(record.match_gas, record.match_tx),
         )
+
+    def _download_bundle(self, deal_id: str) -> ResultBundle:
+        answer = get_json(f"{self.home.record(deal_id).pool_url}/v1/work-orders/{deal_id}/bundle")
+        try:
+            return msgspec.convert(answer, ResultBundle)
+        except msgspec.ValidationError as exc:
+            raise ServiceError(f"the pool's answer is not a result bundle: {exc}") from exc
 
     def _open_result(self, bundle: ResultBundle) -> StudyResult | None:
         if bundle.sealed_result is None:
@@ -342,13 +361,15 @@ class Lab:
             return endpoint.uri.rstrip("/")
         raise ChainError(f"the pool {pool} has registered no address")
 
-    def _pool_status(self, record: DealRecord, state: DealState) -> dict[str, str]:
+    def _pool_status(self, record: DealRecord, state: DealState) -> PoolAnswer:
         """Return what the pool says; a pool that doesn't know the work order, or waits for the plan, gets it."""
         try:
-            answer = dict(get_json(f"{record.pool_url}/v1/work-orders/{record.deal_id}"))
+            answer = msgspec.convert(get_json(f"{record.pool_url}/v1/work-orders/{record.deal_id}"), PoolAnswer)
         except ServiceError as exc:
-            answer = {"state": "unknown", "problem": exc.message}
-        if state is DealState.OPEN and answer.get("state") in ("awaiting-plan", "unknown"):
+            answer = PoolAnswer(problem=exc.message)
+        except msgspec.ValidationError:
+            answer = PoolAnswer(problem="the pool's answer is not a work order")
+        if state is DealState.OPEN and answer.state in ("awaiting-plan", "unknown"):
             with contextlib.suppress(ServiceError):  # down, or the deal isn't final yet: the next call tries again
                 self.submit(record)
         return answer

@@ -43,6 +43,8 @@ def store_outputs(
     }
     if opened.result is not None:
         contents["result.json"] = _json(opened.result)
+    else:
+        (folder / "result.json").unlink(missing_ok=True)  # of another deal, opened into this folder before
     for name, data in contents.items():
         write_atomically(folder / name, data)
     return tuple(folder / name for name in sorted(contents))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from heartify.attestation.policy import VerifierPolicy
 from heartify.attestation.verifier import verify
 from heartify.chain.events import SettledDeal
+from heartify.chain.reasons import chain_errors
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.party.market_access import MarketAccess
 from heartify.protocol.bundle import NO_RESULT, Receipt, ReleaseRecord
@@ -71,6 +72,7 @@ def verify_receipt(
         ChainError: the chain can't be reached.
     """
     deal, settlement = from_json(Deal, receipt.deal), from_json(Settlement, receipt.settlement)
+    settlement.check(len(deal.grants))
     settled = access.market.settlement_of(receipt.deal_id)
     subject = _Subject(receipt, sealed_result, deal, settlement, access, policy, settled)
     checks = tuple(_run(name, check, subject) for name, check in _CHECKS)
@@ -90,6 +92,9 @@ def _deal_id(s: _Subject) -> str:
     if receipt.domain() != domain:
         raise IntegrityError("the receipt is for another market or chain")
     verify_deal_id(s.deal, domain, receipt.deal_id)
+    kind = TeeKind(s.deal.teeKind)
+    if (receipt.tee_kind, receipt.simulated) != (kind.wire_name, kind.is_simulated):
+        raise IntegrityError(f"the receipt says {receipt.tee_kind}, the deal is for {kind.wire_name}")
     return "the deal in the receipt hashes to its id"
 
 
@@ -123,7 +128,9 @@ def _enclave_signature(s: _Subject) -> str:
 
 
 def _contributors(s: _Subject) -> str:
-    s.settlement.check(len(s.deal.grants))
+    records = [record.grant for record in s.receipt.releases]
+    if len(set(records)) != len(records) or not set(records) <= set(range(len(s.deal.grants))):
+        raise IntegrityError("the records of key releases are not one for each grant of the deal at most")
     count = sum(1 for index in range(len(s.deal.grants)) if not s.settlement.is_left_out(index))
     if count < (1 if s.settlement.kind is Outcome.FAILED else s.deal.minGrants):
         raise IntegrityError(f"{count} hospitals took part, the request demanded {s.deal.minGrants}")
@@ -207,5 +214,6 @@ def _settlement_time(s: _Subject) -> int:
     """Return when the deal was settled: evidence is judged by the collateral of its own time."""
     if s.settled is None:
         raise IntegrityError("the deal is not settled, so there is no time to judge its evidence by")
-    block = s.access.connection.web3.eth.get_block(s.settled.place.block_number)
+    with chain_errors("block"):
+        block = s.access.connection.web3.eth.get_block(s.settled.place.block_number)
     return int(block["timestamp"])
