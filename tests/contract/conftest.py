@@ -49,10 +49,12 @@ TYPES = {
     "EIP712Domain": _fields("string name,string version,uint256 chainId,address verifyingContract"),
     "DatasetGrant": _fields(
         "bytes32 datasetVersion,address broker,bytes32 appRelease,address requester,address pool,uint256 teeKinds,"
-        "uint256 price,uint256 withheldBps,uint256 uses,bytes32 policyDigest,uint256 notBefore,uint256 expiry,uint256 nonce"
+        "uint256 price,uint256 withheldBps,uint256 uses,bytes32 policyDigest,uint256 notBefore,"
+        "uint256 expiry,uint256 nonce"
     ),
     "AppOffer": _fields(
-        "bytes32 appRelease,uint256 price,uint256 withheldBps,uint256 uses,address requester,uint256 expiry,uint256 nonce"
+        "bytes32 appRelease,uint256 price,uint256 withheldBps,uint256 uses,address requester,"
+        "uint256 expiry,uint256 nonce"
     ),
     "PoolOffer": _fields(
         "address pool,uint256 teeKind,uint256 sizeClass,uint256 price,uint256 uses,address requester,"
@@ -242,8 +244,10 @@ class World:
             signatures.get("request", t.sign("Request", orders.request, self.lab)),
         ]
 
-    def match(self, orders: Orders | None = None, *, sender: LocalAccount | None = None, **signatures: Any) -> dict[str, Any]:
-        """Match, as a stranger unless told otherwise; return the deal as the event says, its id checked by eth-account."""
+    def match(
+        self, orders: Orders | None = None, *, sender: LocalAccount | None = None, **signatures: Any
+    ) -> dict[str, Any]:
+        """Match, as a stranger unless told otherwise; return the event's deal, its id checked by eth-account."""
         arguments = self.signed(orders or self.orders(), **signatures)
         deal_id = self.market.matchOrders(*arguments, sender=(sender or self.stranger).address)
         (log,) = self.events("DealMatched")
@@ -410,9 +414,7 @@ def _build_world() -> World:
     people = [_account(name) for name in ("lab", "pool", "enclave", "stranger")]
     lab, pool, enclave, stranger = people
     typed = TypedData(boa.env.evm.patch.chain_id, market.address)
-    world = World(
-        token, registry, market, typed, lab, pool, author, enclave, stranger, tuple(hospitals), release
-    )
+    world = World(token, registry, market, typed, lab, pool, author, enclave, stranger, tuple(hospitals), release)
     world.fund(lab)
     world.fund(pool)
     return world

@@ -157,7 +157,8 @@ def test_the_escrow_holds_at_most_128_bits(world, deploy):
 
 
 @pytest.mark.parametrize(
-    "function", ["deposit", "depositFor", "depositWithPermit", "withdraw", "matchOrders", "settle", "concede", "reclaim"]
+    "function",
+    ["deposit", "depositFor", "depositWithPermit", "withdraw", "matchOrders", "settle", "concede", "reclaim"],
 )
 @pytest.mark.parametrize("way", ["in", "out"])
 def test_a_token_that_calls_back_gets_nowhere(world, deploy, function, way):

@@ -233,7 +233,13 @@ def test_no_field_of_an_order_can_be_changed_after_it_was_signed(world, role):
     signature = [signature] if role == "grants" else signature
     # Changes that no other condition would refuse.
     changes = {
-        "grants": {"policyDigest": b"\1" * 32, "broker": world.stranger.address, "price": 1, "withheldBps": 1, "uses": 2},
+        "grants": {
+            "policyDigest": b"\1" * 32,
+            "broker": world.stranger.address,
+            "price": 1,
+            "withheldBps": 1,
+            "uses": 2,
+        },
         "app": {"price": 1, "withheldBps": 1, "uses": 2, "requester": world.lab.address, "nonce": 99},
         "pool": {"price": 1, "uses": 2, "requester": world.lab.address, "teeKind": 1, "nonce": 99},
         "request": {"planDigest": b"\1" * 32, "resultKeyDigest": b"\1" * 32, "deadlineSeconds": 61, "nonce": 99},
