@@ -6,6 +6,7 @@ The enclave doesn't believe it, and it can't read what passes: keys come sealed,
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -50,7 +51,16 @@ class Ending:
 class Courier:
     """Serves the requests of one enclave for one deal."""
 
-    def __init__(self, enclave: EnclaveChannel, deal_id: str, grants: tuple[GrantAccess, ...], report: Report) -> None:
+    def __init__(
+        self,
+        enclave: EnclaveChannel,
+        deal_id: str,
+        grants: tuple[GrantAccess, ...],
+        report: Report,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._enclave = enclave
         self._deal_id = deal_id
         self._grants = grants
@@ -62,14 +72,18 @@ class Courier:
         self._refusals: dict[int, str] = {}
 
     def serve(self, timeout_seconds: float) -> Ending:
-        """Serve until the enclave is done.
+        """Serve until the enclave is done; `timeout_seconds` is for the whole run.
 
         Raises:
-            EnclaveError: it died, timed out, or asked for something that no enclave of ours asks for.
+            EnclaveError: it died, took too long, or asked for something that no enclave of ours asks for.
         """
         handlers = {"challenge": self._challenge, "quote": self._quote, "release": self._release, "file": self._file}
+        deadline = self._clock() + timeout_seconds
         while True:
-            header, body = self._enclave.receive_frame(timeout_seconds)
+            remaining_seconds = deadline - self._clock()
+            if remaining_seconds <= 0:
+                raise EnclaveError(f"the run took longer than the {timeout_seconds:g} seconds of its size class")
+            header, body = self._enclave.receive_frame(remaining_seconds)
             operation = header.get("op")
             if operation == "done":
                 releases = tuple(self._releases[index] for index in sorted(self._releases))
@@ -87,7 +101,7 @@ class Courier:
         """Answer a request; whatever can't be had is a plain no, and the enclave decides what follows from it."""
         try:
             reply, body = handler(header)
-        except (HeartifyError, msgspec.ValidationError, LookupError, ValueError) as exc:
+        except (HeartifyError, msgspec.ValidationError, LookupError, TypeError, ValueError) as exc:
             if isinstance(header.get("grant"), int):
                 self._refusals[header["grant"]] = exc.message if isinstance(exc, HeartifyError) else type(exc).__name__
             return {"ok": False}, b""
@@ -101,7 +115,7 @@ class Courier:
         return {"challenge": msgspec.to_builtins(challenge)}, b""
 
     def _quote(self, header: dict[str, Any]) -> Frame:
-        evidence = self._enclave.quote(to_bytes(header["report_data"]))
+        evidence = self._enclave.quote(to_bytes(str(header["report_data"])))
         self._latest_quote = "0x" + evidence.quote_hex
         self._collateral = evidence.collateral
         return {"evidence": msgspec.to_builtins(evidence)}, b""

@@ -143,6 +143,8 @@ class Rounds:
                 stop.wait(2)
             except HeartifyError as exc:
                 log.error("%s", exc.message)  # noqa: TRY400 - without a traceback, which could quote messages
+            except Exception as exc:  # noqa: BLE001 - the main loop: a pool that stands still loses its stakes
+                log.error("internal error (%s)", type(exc).__name__)  # noqa: TRY400
             stop.wait(poll_seconds)
 
     def round(self) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from heartify.errors import EnclaveError, HeartifyError, IntegrityError
 from heartify.pool.courier import Courier, EnclaveChannel, Ending
 from heartify.pool.documents import GrantAccess
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.bundle import Receipt, ResultBundle
-from heartify.protocol.canonical import sha256_digest, to_hex
+from heartify.protocol.canonical import Address, HexBytes, sha256_digest, to_hex
 from heartify.protocol.deal import Deal
 from heartify.protocol.eip712 import Domain, from_json
 from heartify.protocol.evidence import TeeKind
@@ -19,6 +21,16 @@ from heartify.protocol.outcomes import Outcome
 from heartify.protocol.plan import parse_plan
 from heartify.protocol.receipts import Settlement
 from heartify.protocol.signing import verify_signer
+
+
+class Done(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The header of an enclave's last frame."""
+
+    op: Literal["done"]
+    settlement: dict[str, Any]
+    signature: HexBytes
+    enclave: Address
+    encryption_public_key: HexBytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ def run_in_enclave(
     deal_id = deal.deal_id(domain)
     enclave.send_frame({"op": "job", **_job(task)})
     ending = Courier(enclave, deal_id, task.grants, report).serve(timeout_seconds)
-    settlement = _checked_settlement(ending, domain, deal)
+    said, settlement = _check_ending(ending, domain, deal)
     receipt = Receipt(
         simulated=TeeKind(deal.teeKind).is_simulated,
         chain_id=domain.chain_id,
@@ -56,11 +68,11 @@ def run_in_enclave(
         app_release=task.app_release,
         tee_kind=TeeKind(deal.teeKind).wire_name,
         collateral=ending.collateral,
-        enclave=ending.header["enclave"],
-        encryption_public_key=ending.header["encryption_public_key"],
+        enclave=said.enclave,
+        encryption_public_key=said.encryption_public_key,
         releases=ending.releases,
         settlement=settlement.to_json(),
-        enclave_signature=ending.header["signature"],
+        enclave_signature=said.signature,
     )
     sealed = to_hex(ending.sealed_result) if settlement.kind is Outcome.DELIVERED else None
     return ResultBundle(receipt=receipt, sealed_result=sealed), ending.refusals
@@ -92,17 +104,17 @@ def _job(task: Task) -> dict[str, Any]:
     }
 
 
-def _checked_settlement(ending: Ending, domain: Domain, deal: Deal) -> Settlement:
+def _check_ending(ending: Ending, domain: Domain, deal: Deal) -> tuple[Done, Settlement]:
     """Check the ending as the contract will, so that a broken one costs no transaction."""
     try:
-        settlement = from_json(Settlement, ending.header.get("settlement"))
+        said = msgspec.convert(ending.header, Done)
+        settlement = from_json(Settlement, said.settlement)
         settlement.check(len(deal.grants))
-        signature, enclave = str(ending.header.get("signature")), str(ending.header.get("enclave"))
-        verify_signer(settlement.digest(domain), signature, enclave, "the settlement")
+        verify_signer(settlement.digest(domain), said.signature, said.enclave, "the settlement")
         if settlement.deal != deal.deal_id(domain):
             raise IntegrityError("the settlement is for another deal")
         if settlement.kind is Outcome.DELIVERED and sha256_digest(ending.sealed_result) != settlement.resultDigest:
             raise IntegrityError("the sealed result is not the one that the enclave signed")
-    except HeartifyError as exc:
+    except (HeartifyError, msgspec.ValidationError) as exc:
         raise EnclaveError("host-protocol: the enclave's ending is not a valid signed settlement") from exc
-    return settlement
+    return said, settlement

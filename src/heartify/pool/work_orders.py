@@ -2,9 +2,10 @@
 
     awaiting-plan → queued → running → settling → settled
           │           │         │ (once more after a crash: back to queued)
-          └───────────┴─────────┴────→ conceded | expired
+          └───────────┴─────────┴────→ conceding → conceded | expired
 
-`conceded` gives the lab its money back at once and the pool its stake; `expired` means that the deadline passed first.
+`conceding` is the decision to give the deal back, kept until the chain has it; `conceded` gives the lab its money back
+at once and the pool its stake; `expired` means that the deadline passed first.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class State(enum.Enum):
     RUNNING = "running"
     SETTLING = "settling"
     SETTLED = "settled"
+    CONCEDING = "conceding"
     CONCEDED = "conceded"
     EXPIRED = "expired"
 
@@ -119,6 +121,16 @@ class WorkOrders:
         if bundle is not None:
             values["bundle"] = bundle
         self._update((_table.c.deal_id == deal_id,), **values)
+
+    def give_up_unplanned(self, deal_id: str, problem: str) -> None:
+        """Decide to give back a deal without a plan; one whose plan came meanwhile stays as it is."""
+        waiting = (_table.c.deal_id == deal_id, _table.c.state == State.AWAITING_PLAN.value)
+        self._update(waiting, state=State.CONCEDING.value, problem=problem[:500])
+
+    def give_back_lease(self, deal_id: str, problem: str) -> None:
+        """Queue a running work order again without counting an attempt: its enclave was never started."""
+        running = (_table.c.deal_id == deal_id, _table.c.state == State.RUNNING.value)
+        self._update(running, state=State.QUEUED.value, attempts=_table.c.attempts - 1, problem=problem[:500])
 
     def note_step(self, deal_id: str, step: str) -> None:
         """Note what a running work order is at."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from heartify.chain.market import MarketClient
 from heartify.chain.registry import RegistryClient
-from heartify.errors import ChainError, EnclaveError, HeartifyError, PolicyError, RevertError
+from heartify.errors import ChainError, EnclaveError, HeartifyError, IntegrityError, PolicyError, RevertError
 from heartify.pool.documents import GrantAccess, check_plan_for, locate_grants
 from heartify.pool.run import Task, key_receipt_signatures, run_in_enclave
 from heartify.pool.work_orders import State, WorkOrder, WorkOrders
@@ -29,6 +29,7 @@ from heartify.tee.running_enclave import RunningEnclave
 log = logging.getLogger("heartify.pool")
 
 MAX_ATTEMPTS = 2
+_SETTLED_STATES = (DealState.DELIVERED, DealState.WITHHELD, DealState.FAILED)
 
 
 class Worker:
@@ -49,32 +50,38 @@ class Worker:
         self._launch = launch
 
     def work(self) -> int:
-        """Run every queued work order and settle what is ready; return how many were touched."""
+        """Run every queued work order, settle or concede what is ready; return how many were touched."""
         touched = 0
-        for order in self._orders.in_state(State.QUEUED, State.SETTLING):
+        for order in self._orders.in_state(State.QUEUED, State.SETTLING, State.CONCEDING):
             if order.state is State.QUEUED and not self._orders.lease(order.deal_id):
                 continue
             touched += 1
-            self._advance(self._orders.get(order.deal_id))
+            self._advance(order.deal_id)
         return touched
 
-    def _advance(self, order: WorkOrder) -> None:
+    def _advance(self, deal_id: str) -> None:
+        """Take a work order as far as it goes; each step acts on one state, and leaves the next one behind."""
         try:
-            deal = self._market.find_deal(order.deal_id).deal
-            if order.state is State.RUNNING:
-                self._run(order, deal)
-            self._settle(order.deal_id, deal)
-        except ChainError as exc:
-            # The chain is away: keep the work order where it is, and try again at the next round.
-            log.warning("deal %s: %s", order.deal_id, exc.message)
-            if self._orders.get(order.deal_id).state is State.RUNNING:
-                self._orders.move(order.deal_id, State.QUEUED, problem=exc.message)
-        except HeartifyError as exc:
+            deal = self._market.find_deal(deal_id).deal
+            for step in (self._run, self._settle, self._concede):
+                self._take(step, deal_id, deal)
+        except (ChainError, IntegrityError) as exc:
+            # The chain is away, or shows a deal that isn't one: keep the work order, and try again at the next round.
+            log.warning("deal %s: %s", deal_id, exc.message)
+            self._orders.give_back_lease(deal_id, exc.message)
+
+    def _take(self, step: Callable[[WorkOrder, Deal], None], deal_id: str, deal: Deal) -> None:
+        order = self._orders.get(deal_id)
+        try:
+            step(order, deal)
+        except ChainError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - one deal's fault must not stop the pool; it is recorded and conceded
             self._give_up_or_retry(order, exc)
 
     def _run(self, order: WorkOrder, deal: Deal) -> None:
-        if order.plan is None or order.result_key is None:
-            raise ChainError("a queued work order has no plan")
+        if order.state is not State.RUNNING or order.plan is None or order.result_key is None:
+            return
         if deal.appRelease != self._app_release.release_id():
             raise PolicyError("the deal is for an app release that this pool does not run")
         grants = self._checked_grants(order.plan, deal)
@@ -94,15 +101,15 @@ class Worker:
         check_plan_for(parse_plan(plan), grants)
         return grants
 
-    def _settle(self, deal_id: str, deal: Deal) -> None:
-        order = self._orders.get(deal_id)
+    def _settle(self, order: WorkOrder, deal: Deal) -> None:
         if order.state is not State.SETTLING or order.bundle is None:
             return
         receipt = parse_canonical(order.bundle, ResultBundle).receipt
         signatures = key_receipt_signatures(receipt, len(deal.grants))
         if not any(signature != "0x" for signature in signatures):
             # Without one key receipt the chain can't know the enclave: only giving the deal back is possible.
-            self._concede(deal_id, deal, order.problem or "no hospital's broker released its keys")
+            problem = order.problem or "no hospital's broker released its keys"
+            self._orders.move(order.deal_id, State.CONCEDING, problem=problem)
             return
         try:
             self._market.settle(
@@ -113,36 +120,37 @@ class Worker:
                 enclave_signature=receipt.enclave_signature,
             )
         except RevertError as exc:
-            self._after_revert(deal_id, exc)
+            # Someone else may have settled first: the chain's state decides. What is open still is given back.
+            state = self._market.status_of(order.deal_id)
+            if state not in _SETTLED_STATES:
+                after = State.CONCEDING if state is DealState.OPEN else State.EXPIRED
+                self._orders.move(order.deal_id, after, problem=exc.reason)
+                return
+        self._orders.move(order.deal_id, State.SETTLED, problem=order.problem)
+
+    def _concede(self, order: WorkOrder, deal: Deal) -> None:
+        if order.state is not State.CONCEDING:
             return
-        self._orders.move(deal_id, State.SETTLED, problem=order.problem)
-
-    def _after_revert(self, deal_id: str, error: RevertError) -> None:
-        """Someone else may have settled first, or the deadline passed: the chain's state decides."""
-        state = self._market.status_of(deal_id)
-        if state in (DealState.DELIVERED, DealState.WITHHELD, DealState.FAILED):
-            self._orders.move(deal_id, State.SETTLED)
-        else:
-            self._orders.move(deal_id, State.EXPIRED, problem=error.reason)
-
-    def _give_up_or_retry(self, order: WorkOrder, error: HeartifyError) -> None:
-        log.warning("deal %s, attempt %d: %s", order.deal_id, order.attempts, error.message)
-        if order.attempts < MAX_ATTEMPTS and isinstance(error, EnclaveError):
-            self._orders.move(order.deal_id, State.QUEUED, problem=error.message)
-            return
-        self._concede(order.deal_id, self._market.find_deal(order.deal_id).deal, error.message)
-
-    def _concede(self, deal_id: str, deal: Deal, problem: str) -> None:
         try:
             self._market.concede(deal)
         except RevertError as exc:
-            self._after_revert(deal_id, exc)
-            return
-        self._orders.move(deal_id, State.CONCEDED, problem=problem)
+            # FAILED is also what a concession reads as that the chain took and this pool didn't note.
+            state = self._market.status_of(order.deal_id)
+            if state is not DealState.FAILED:
+                after = State.SETTLED if state in _SETTLED_STATES else State.EXPIRED
+                self._orders.move(order.deal_id, after, problem=exc.reason)
+                return
+        self._orders.move(order.deal_id, State.CONCEDED, problem=order.problem)
+
+    def _give_up_or_retry(self, order: WorkOrder, error: Exception) -> None:
+        # Only messages of our own family are known to hold nothing confidential.
+        problem = error.message if isinstance(error, HeartifyError) else f"internal error ({type(error).__name__})"
+        log.warning("deal %s, attempt %d: %s", order.deal_id, order.attempts, problem)
+        again = order.state is State.RUNNING and order.attempts < MAX_ATTEMPTS and isinstance(error, EnclaveError)
+        self._orders.move(order.deal_id, State.QUEUED if again else State.CONCEDING, problem=problem)
 
     def concede_unplanned(self, now: int, margin_seconds: int) -> None:
-        """Give back deals whose plan never came, before their deadline would cost the stake."""
+        """Decide to give back deals whose plan never came, before their deadline would cost the stake."""
         for order in self._orders.in_state(State.AWAITING_PLAN):
             if now + margin_seconds >= order.deadline:
-                deal = self._market.find_deal(order.deal_id).deal
-                self._concede(order.deal_id, deal, "the lab never sent the plan")
+                self._orders.give_up_unplanned(order.deal_id, "the lab never sent the plan")
