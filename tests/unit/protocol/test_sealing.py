@@ -64,3 +64,11 @@ def test_length_prefixes_keep_parts_apart(parts, others):
 
 def test_length_prefix_is_four_bytes_big_endian():
     assert length_prefixed(b"abc", b"") == b"\x00\x00\x00\x03abc\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_public_key_of_another_length_is_refused_for_its_length(change):
+    public_key = SealingKey.from_seed(SEED).public_key + b"\0"
+
+    with pytest.raises(IntegrityError, match=r"must have 1216 bytes"):
+        seal(b"", public_key[: PUBLIC_KEY_BYTES + change], b"")

@@ -63,3 +63,11 @@ def test_digest_of_another_length_is_refused():
 def test_wrong_signer_is_named_with_the_document():
     with pytest.raises(IntegrityError, match=f"^the letter is signed by {address_of(KEY)}, expected 0xcd"):
         verify_signer(DIGEST, sign_digest(KEY, DIGEST), "0x" + "cd" * 20, "the letter")
+
+
+@pytest.mark.parametrize("v", [0, 1, 26, 29, 30, 255])
+def test_v_is_27_or_28_and_nothing_else(v):
+    signature = sign_digest(KEY, DIGEST)[:-2] + f"{v:02x}"
+
+    with pytest.raises(IntegrityError, match="65 bytes ending in 27 or 28"):
+        recover_address(DIGEST, signature)
