@@ -27,7 +27,7 @@ The exit codes are those of [errors.md](errors.md).
 A password never stands on the command line.
 It comes from `--password-file`, else from the file that `HEARTIFY_PASSWORD_FILE` names, else from a prompt.
 It has at least 8 characters.
-Commands without `--password-file` need no key: they only read.
+Commands without `--password-file` open no keystore of yours.
 """
 
 
