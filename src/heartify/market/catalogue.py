@@ -107,6 +107,8 @@ def _entry(version: str, dataset: str, owner: str, url: str, grants: list[LiveOr
         offered = tuple(_offered(store, version, grant) for grant in grants)
     except HeartifyError as exc:
         return CatalogueEntry(version, dataset, owner, url, None, (), exc.message)
+    except Exception as exc:  # noqa: BLE001 - anybody may register an address that makes some storage driver stumble
+        return CatalogueEntry(version, dataset, owner, url, None, (), f"its store fails with {type(exc).__name__}")
     return CatalogueEntry(version, dataset, owner, url, documents, offered, None)
 
 
