@@ -108,7 +108,7 @@ class Courier:
         return {"ok": True, **reply}, body
 
     def _challenge(self, header: dict[str, Any]) -> Frame:
-        index = int(header["grant"])
+        index = self._index(header)
         answer = post_json(f"{self._broker_url(index)}/v1/challenges", {"deal": self._deal_id})
         challenge = msgspec.convert(answer, Challenge)
         self._nonces[index] = challenge.nonce
@@ -121,7 +121,7 @@ class Courier:
         return {"evidence": msgspec.to_builtins(evidence)}, b""
 
     def _release(self, header: dict[str, Any]) -> Frame:
-        index = int(header["grant"])
+        index = self._index(header)
         release = msgspec.convert(post_json(f"{self._broker_url(index)}/v1/releases", header["request"]), Release)
         self._releases[index] = ReleaseRecord(
             grant=index,
@@ -132,7 +132,13 @@ class Courier:
         return {"release": msgspec.to_builtins(release)}, b""
 
     def _file(self, header: dict[str, Any]) -> Frame:
-        return {}, self._grants[int(header["grant"])].get_file(str(header["file"]))
+        return {}, self._grants[self._index(header)].get_file(str(header["file"]))
+
+    def _index(self, header: dict[str, Any]) -> int:
+        index = header.get("grant")
+        if type(index) is not int or not 0 <= index < len(self._grants):
+            raise LookupError("the deal has no such grant")
+        return index
 
     def _broker_url(self, index: int) -> str:
         url = self._grants[index].broker_url

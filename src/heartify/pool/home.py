@@ -30,7 +30,7 @@ class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     format: Literal["heartify.pool/1"] = "heartify.pool/1"
     account: Address
-    url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s]{1,240}$")]
+    url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s]{1,240}\\Z")]
     tee_kind: Literal["simulated-sgx"]
     size_class: int
     price: int

@@ -21,6 +21,7 @@ from heartify.party.http_service import build_service, json_answer, read_body
 from heartify.pool.work_orders import WorkOrder, WorkOrders
 from heartify.protocol.canonical import Digest, HexBytes, parse_json, sha256_digest, to_bytes
 from heartify.protocol.plan import parse_plan
+from heartify.protocol.sealing import check_sealing_public_key
 
 
 class WorkOrderSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +40,8 @@ def accept_work_order(
     Raises:
         ChainError: no such deal.
         PolicyError: the deal is another pool's.
-        InputError: plan or key aren't the deal's.
+        InputError: plan or key aren't the deal's, or the plan makes no sense.
+        IntegrityError: nothing can be sealed to the key.
     """
     deal = market.find_deal(submission.deal).deal
     if deal.pool != pool:
@@ -48,6 +50,7 @@ def accept_work_order(
     if sha256_digest(plan) != deal.planDigest or sha256_digest(result_key) != deal.resultKeyDigest:
         raise InputError("the plan or the result key is not the one that the deal names")
     parse_plan(plan)
+    check_sealing_public_key(result_key)
     orders.add(submission.deal, deal.deadline)
     orders.queue(submission.deal, plan, result_key)
     return orders.get(submission.deal)

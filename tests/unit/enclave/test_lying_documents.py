@@ -254,9 +254,9 @@ def test_plan_that_is_not_canonical_is_plan_invalid(new_world, hospitals):
 
 
 @pytest.mark.parametrize("key", [b"", b"\0" * 10, b"\xff" * 1216])
-def test_result_key_that_is_no_key_never_ends_in_a_delivered_deal(new_world, hospitals, key):
+def test_result_key_that_is_no_key_is_result_key_invalid_before_any_key_is_used_up(new_world, hospitals, key):
     world = new_world(hospitals, resultKeyDigest=bytes32(sha256_digest(key)))
 
     run = world.run(job={**world.documents(), "result_key": to_hex(key)})
 
-    check_failed(run, FailureCode.INTERNAL)
+    check_refused_before_any_request(run, FailureCode.RESULT_KEY_INVALID)

@@ -1,4 +1,4 @@
-"""What the enclave sends during a delivered run: requests, step names, the ending. No value and no key, however spelt."""
+"""What the enclave sends during a delivered run: requests, step names, the ending. No value, no key, however spelt."""
 
 from __future__ import annotations
 
