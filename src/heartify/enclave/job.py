@@ -23,6 +23,7 @@ from heartify.protocol.manifest import Manifest, parse_manifest
 from heartify.protocol.outcomes import FailureCode
 from heartify.protocol.plan import Plan, parse_plan
 from heartify.protocol.plan_check import check_plan_fits
+from heartify.protocol.sealing import check_sealing_public_key
 
 # A Name has at most 63 characters, and a deal at most 64 grants: room for "-64".
 _NUMBERED_NAME_CHARACTERS = 60
@@ -106,6 +107,10 @@ def check_job(documents: JobDocuments, identity: JobIdentity) -> Job:
     plan_bytes, result_key = to_bytes(documents.plan), to_bytes(documents.result_key)
     _check_digest(plan_bytes, deal.planDigest)
     _check_digest(result_key, deal.resultKeyDigest)
+    try:
+        check_sealing_public_key(result_key)
+    except HeartifyError as exc:
+        raise StudyFailedError(FailureCode.RESULT_KEY_INVALID) from exc
     if len(documents.hospitals) != len(deal.grants):
         raise StudyFailedError(FailureCode.INPUT_DAMAGED)
     try:

@@ -15,9 +15,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from heartify.errors import UsageError
+from heartify.errors import InputError, UsageError
 from heartify.party.home import load_document
 from heartify.protocol.canonical import Address
+from heartify.protocol.eip712 import ZERO_ADDRESS
 from heartify.protocol.plan import Name
 
 INIT_HINT = "run `heartify hospital init` first, or give the right --home"
@@ -31,7 +32,24 @@ class HospitalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     account: Address
     broker: Address
     store_url: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
-    broker_url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s]{1,240}$")]
+    broker_url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s]{1,240}\\Z")]
+
+
+def check_settings(name: str, store_url: str, broker_url: str) -> None:
+    """Check what a steward chooses at init, before anything is made: building a struct does not check its values.
+
+    Raises:
+        InputError: a value that the settings could not be read back with.
+    """
+    chosen = {"name": name, "store_url": store_url, "broker_url": broker_url}
+    anybody = {"account": ZERO_ADDRESS, "broker": ZERO_ADDRESS}
+    try:
+        msgspec.convert({**chosen, **anybody}, HospitalSettings)
+    except msgspec.ValidationError as exc:
+        raise InputError(
+            f"the hospital's settings are malformed: {exc}",
+            hint="a name starts with a letter and has letters, digits, _ . -; a broker URL starts with http:// or https://",
+        ) from exc
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

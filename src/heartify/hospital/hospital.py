@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from heartify.broker.database import open_database
 from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
 from heartify.broker.vault import Vault
@@ -21,7 +23,7 @@ from heartify.cohort.storage import open_store
 from heartify.cohort.writer import write_version
 from heartify.errors import InputError, UsageError
 from heartify.hospital.approval import approve_release
-from heartify.hospital.home import HospitalHome, HospitalSettings
+from heartify.hospital.home import HospitalHome, HospitalSettings, check_settings
 from heartify.market.catalogue import policy_file
 from heartify.party.app_release import deployed_app_release
 from heartify.party.home import store_document
@@ -29,13 +31,15 @@ from heartify.party.keystore import create_account, create_seed, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
 from heartify.party.trust import trust_simulated_root
 from heartify.protocol.app_release import AppRelease
-from heartify.protocol.canonical import encode_canonical, to_hex
-from heartify.protocol.eip712 import ZERO_ADDRESS, address, bytes32, uint256
+from heartify.protocol.canonical import Address, encode_canonical, to_hex
+from heartify.protocol.eip712 import MAX_UINT256, ZERO_ADDRESS, address, bytes32, uint256
 from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.orders import DatasetGrant, sign_order
 from heartify.protocol.plan import Purpose
 from heartify.protocol.signing import keccak256
+
+MAX_GRANT_DAYS = 3650
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,10 +104,11 @@ class Hospital:
 
         Raises:
             UsageError: the home exists already.
-            InputError, ChainError, IntegrityError: the deployment is not usable.
+            InputError, ChainError, IntegrityError: a setting is malformed, or the deployment is not usable.
         """
         hospital = cls(home, password)
         hospital.home.check_new()
+        check_settings(name, store_url, broker_url)
         adopt_deployment(home, deployment)
         if unsafe_simulated_root is not None:
             trust_simulated_root(home, unsafe_simulated_root)
@@ -178,6 +183,7 @@ class Hospital:
         held = broker_store.live_version(version)
         release_id = deployed_app_release(access.deployment).release_id()
         broker_store.approved_release(release_id)
+        _check_terms(terms)
         policy = self._policy(held.manifest.column_names, terms)
         order = self._grant_order(version, release_id, policy, terms)
         signed = sign_order(order, access.deployment.domain, self._account_key())
@@ -202,10 +208,16 @@ class Hospital:
         raise UsageError(f"this hospital has no grant {order_digest}", hint="`heartify hospital status` lists them")
 
     def withdraw_version(self, version: str) -> None:
-        """Withdraw a version for good: its key is destroyed here, and the registry calls it dead."""
+        """Withdraw a version for good: its key is destroyed here, and the registry calls it dead.
+
+        Raises:
+            UsageError: there is no such version.
+            ChainError: the registry could not be told; the key is destroyed all the same, and a second call tells it.
+        """
         store = self._broker_store()
-        store.live_version(version)
-        store.revoke_version(version)
+        if version not in [held for held, _, _ in store.versions()]:
+            raise UsageError(f"this hospital has no version {version}", hint="`heartify hospital status` lists them")
+        store.revoke_version(version)  # first, and again without harm when the chain could not be reached before
         self._market().registry.withdraw_version(version)
 
     def status(self) -> HospitalStatus:
@@ -224,8 +236,6 @@ class Hospital:
         return GrantPolicy(hospital=self.settings.name, columns=columns, purposes=terms.purposes, permit=terms.permit)
 
     def _grant_order(self, version: str, release_id: str, policy: GrantPolicy, terms: GrantTerms) -> DatasetGrant:
-        if terms.price < 0 or terms.uses < 1 or terms.days < 1 or not 0 <= terms.withheld_bps <= 10_000:
-            raise InputError("a grant needs a price of 0 or more, at least 1 use, 1 day, and a share of 0 to 10000")
         now = int(time.time())
         kinds = 0
         for name in terms.tee_kinds:
@@ -262,3 +272,19 @@ class Hospital:
     def _broker_store(self) -> BrokerStore:
         self.home.settings()
         return BrokerStore(open_database(self.home.database_url))
+
+
+def _check_terms(terms: GrantTerms) -> None:
+    if terms.price < 0 or terms.uses < 1 or terms.days < 1 or not 0 <= terms.withheld_bps <= 10_000:
+        raise InputError("a grant needs a price of 0 or more, at least 1 use, 1 day, and a share of 0 to 10000")
+    if not terms.purposes or not terms.tee_kinds:
+        raise InputError("a grant needs at least one purpose and one TEE kind", hint="without them nobody could use it")
+    if max(terms.price, terms.uses) > MAX_UINT256 or terms.days > MAX_GRANT_DAYS:
+        raise InputError(f"a grant's numbers are too large; it lasts at most {MAX_GRANT_DAYS} days")
+    for what, account in (("requester", terms.requester), ("pool", terms.pool)):
+        try:
+            msgspec.convert(account, Address)
+        except msgspec.ValidationError as exc:
+            raise InputError(
+                f"the {what} is not an account address", hint="0x and 40 hexadecimal digits in lower case"
+            ) from exc

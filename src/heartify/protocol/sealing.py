@@ -77,6 +77,11 @@ def seal(plaintext: bytes, public_key: bytes, info: bytes) -> bytes:
         raise IntegrityError("the sealing public key is malformed") from exc
 
 
+def check_sealing_public_key(public_key: bytes) -> None:
+    """Raise IntegrityError unless something can be sealed to this public key."""
+    seal(b"", public_key, b"")
+
+
 def length_prefixed(*parts: bytes) -> bytes:
     """Join parts injectively: each behind its length as 4 bytes, big endian."""
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

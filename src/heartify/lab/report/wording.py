@@ -86,6 +86,9 @@ FAILED: Mapping[str, Explanation] = {
     FailureCode.SIZE_LIMIT_EXCEEDED.label: Explanation(
         "The data are larger than the size class that was paid for.", "Choose a larger size class."
     ),
+    FailureCode.RESULT_KEY_INVALID.label: Explanation(
+        "The request names a result key that nothing can be sealed to.", "Make a new lab home, and with it a new key."
+    ),
     FailureCode.INPUT_DAMAGED.label: Explanation(
         "A file or document reached the enclave damaged, and it refused to go on.",
         "Run the study again, perhaps with another pool.",
