@@ -74,5 +74,6 @@ def open_database(url: str) -> sa.Engine:
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    # secure_delete overwrites what is deleted: a destroyed key must not live on in a free page.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}")

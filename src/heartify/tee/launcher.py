@@ -131,7 +131,7 @@ class SimulatedSgxLauncher:
 
     def _make_copy(self, image: EnclaveImage, store: Path | None) -> ImageCopy:
         if store is not None:
-            return keep_image_copy(image, store)
+            return keep_image_copy(image, store.resolve())  # the sandbox starts in another folder
         folder = Path(tempfile.mkdtemp(prefix="heartify-simulated-enclave-"))
         # Also when the launcher is forgotten, and at the end of the program.
         self._remove_copy = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
