@@ -87,6 +87,7 @@ class Hospital:
     def __init__(self, home: Path, password: bytes) -> None:
         self.home = HospitalHome(home)
         self._password = password
+        self._opened: dict[Path, bytes] = {}
 
     @classmethod
     def init(
@@ -264,10 +265,16 @@ class Hospital:
         return open_market(self.home.path, None if read_only else self._account_key())
 
     def _account_key(self) -> bytes:
-        return load_secret(self.home.account_keystore, self._password)
+        return self._secret(self.home.account_keystore)
 
     def _vault(self) -> Vault:
-        return Vault(load_secret(self.home.vault_keystore, self._password))
+        return Vault(self._secret(self.home.vault_keystore))
+
+    def _secret(self, keystore: Path) -> bytes:
+        """Open a keystore once: its key derivation is slow on purpose."""
+        if keystore not in self._opened:
+            self._opened[keystore] = load_secret(keystore, self._password)
+        return self._opened[keystore]
 
     def _broker_store(self) -> BrokerStore:
         self.home.settings()

@@ -6,6 +6,8 @@ comes of that is a ServiceError.
 
 from __future__ import annotations
 
+import functools
+import ssl
 import time
 from typing import Any
 
@@ -38,7 +40,7 @@ def _call(method: str, url: str, body: bytes | None, timeout_seconds: float) -> 
     headers = {"content-type": "application/json", "accept-encoding": "identity"}
     try:
         with (
-            httpx.Client(timeout=timeout_seconds, trust_env=False, follow_redirects=False) as client,
+            httpx.Client(timeout=timeout_seconds, trust_env=False, follow_redirects=False, verify=_tls()) as client,
             client.stream(method, url, content=body, headers=headers) as response,
         ):
             status, content = response.status_code, _read(url, response, time.monotonic() + timeout_seconds)
@@ -55,6 +57,12 @@ def _call(method: str, url: str, body: bytes | None, timeout_seconds: float) -> 
             f"{url} refused: {_plain(said.get('message')) or 'no reason given'}", hint=_plain(said.get("hint")) or None
         )
     return answer
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the TLS settings; building them reads every root certificate, so it is done once."""
+    return ssl.create_default_context()
 
 
 def _read(url: str, response: httpx.Response, give_up: float) -> bytes:
