@@ -89,7 +89,8 @@ class KeyBroker:
 
         1. The challenge is this broker's, fresh and unused; it is used up now.
         2. The request's deal is the deal that the challenge was for.
-        3. The deal names this broker for a version that it holds and hasn't revoked, under a live grant.
+        3. The deal names this broker for a version that it holds and hasn't revoked, under a grant of
+           these terms that isn't revoked either.
         4. The chain, at a final block of the hospital's own node, says that the deal is open; its deadline lies ahead;
            the version is live there; the clocks agree.
         5. The plan is the deal's plan, the grant's policy permits it, and it fits the dictionary.
@@ -107,7 +108,7 @@ class KeyBroker:
         deal = self._deal_of(request, pending)  # 2
         grant = self._grant_of(deal, request.dataset_version)  # 3
         held = self._store.live_version(grant.datasetVersion)
-        policy = self._store.live_policy(grant.datasetVersion, grant.policyDigest)
+        policy = self._store.live_policy(deal, grant)
         self._check_chain(pending.deal, deal, grant)  # 4
         plan = self._plan_of(request, deal)  # 5
         check_plan_permitted(plan, policy)

@@ -12,8 +12,9 @@ from heartify.broker import database as db
 from heartify.errors import PolicyError
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import encode_canonical, parse_canonical
+from heartify.protocol.deal import Deal, DealGrant
 from heartify.protocol.dictionary import DataDictionary, parse_dictionary
-from heartify.protocol.eip712 import from_json
+from heartify.protocol.eip712 import ZERO_ADDRESS, from_json
 from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.manifest import Manifest, parse_manifest
 from heartify.protocol.orders import DatasetGrant, Signed
@@ -117,17 +118,24 @@ class BrokerStore:
         manifest = parse_manifest(row.manifest, version)
         return HeldVersion(version, manifest, parse_dictionary(row.dictionary), row.wrapped_master_key)
 
-    def live_policy(self, version: str, policy_digest: str) -> GrantPolicy:
-        """Return the policy under which a version is granted.
+    def live_policy(self, deal: Deal, granted: DealGrant) -> GrantPolicy:
+        """Return the policy of a grant that isn't revoked and that this part of a deal can have come from.
+
+        A deal does not name the grant's digest, so its terms are compared: a revoked grant must not live on in another
+        one that only shares its policy.
 
         Raises:
             PolicyError: there is no such grant, or every one is revoked.
         """
         table = db.grants.c
-        rows = self._all(sa.select(db.grants).where(table.version == version, table.policy_digest == policy_digest))
-        for row in rows:
-            if not row.revoked:
-                return parse_canonical(row.policy, GrantPolicy)
+        rows = self._all(
+            sa.select(db.grants).where(
+                table.version == granted.datasetVersion, table.policy_digest == granted.policyDigest, ~table.revoked
+            )
+        )
+        for held in map(_held_grant, rows):
+            if _can_be_from(held.signed.order, deal, granted):
+                return held.policy
         raise PolicyError("the grant of this deal is unknown to this broker, or revoked")
 
     def approved_release(self, release_id: str) -> AppRelease:
@@ -214,3 +222,13 @@ def _held_grant(row: sa.Row[tuple[object, ...]]) -> HeldGrant:
     document = msgspec.json.decode(row.signed_order)
     signed = Signed(from_json(DatasetGrant, document["order"]), document["signature"])
     return HeldGrant(row.order_digest, signed, parse_canonical(row.policy, GrantPolicy), row.revoked)
+
+
+def _can_be_from(grant: DatasetGrant, deal: Deal, granted: DealGrant) -> bool:
+    """Tell whether the market could have matched this grant into the deal; for whom it is, the contract checks."""
+    return (
+        (grant.price, grant.withheldBps, grant.broker) == (granted.price, granted.withheldBps, granted.broker)
+        and grant.appRelease == deal.appRelease
+        and bool(grant.teeKinds & deal.teeKind)
+        and grant.pool in (ZERO_ADDRESS, deal.pool)
+    )

@@ -234,9 +234,9 @@ def written():
     return write_version(table, DICTIONARY, dataset="0x" + "21" * 32, previous=None, store=store)
 
 
-def grant_order(world_or_version: str, policy: GrantPolicy = POLICY, nonce: int = 0) -> DatasetGrant:
+def grant_order(version: str, policy: GrantPolicy = POLICY, nonce: int = 0) -> DatasetGrant:
     return DatasetGrant(
-        datasetVersion=world_or_version,
+        datasetVersion=version,
         broker=address_of(BROKER_PRIVATE_KEY),
         appRelease=APP_RELEASE.release_id(),
         requester=ZERO_ADDRESS,
@@ -256,8 +256,8 @@ def grant_order(world_or_version: str, policy: GrantPolicy = POLICY, nonce: int 
 def add_grant():
     """Keep a grant of a policy in a world's broker store; return the order's digest."""
 
-    def add(store: BrokerStore, version: str, policy: GrantPolicy, nonce: int = 0) -> str:
-        order = grant_order(version, policy, nonce)
+    def add(store: BrokerStore, version: str, policy: GrantPolicy, nonce: int = 0, **changes) -> str:
+        order = dataclasses.replace(grant_order(version, policy, nonce), **changes)
         digest = to_hex(order.digest(DOMAIN))
         store.add_grant(digest, sign_order(order, DOMAIN, OWNER_PRIVATE_KEY), policy)
         return digest

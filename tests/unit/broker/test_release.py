@@ -269,7 +269,8 @@ def test_wrong_measurement_is_refused(world, names):
     assert world.count(deal) == 0
 
 
-def test_app_release_that_this_hospital_has_not_approved_is_refused(world):
+def test_app_release_that_this_hospital_has_not_approved_is_refused(world, names, add_grant):
+    add_grant(world.store, world.version, names.policy, nonce=1, appRelease="0x" + "44" * 32)
     deal = world.open_deal(appRelease="0x" + "44" * 32)
 
     with pytest.raises(PolicyError, match="not approved"):
@@ -304,7 +305,8 @@ def test_evidence_under_another_simulated_root_is_refused(world, names):
         world.ask(deal)
 
 
-def test_evidence_of_another_tee_kind_than_the_deals_is_refused(world):
+def test_evidence_of_another_tee_kind_than_the_deals_is_refused(world, names, add_grant):
+    add_grant(world.store, world.version, names.policy, nonce=1, teeKinds=int(TeeKind.SGX))
     deal = world.open_deal(teeKind=int(TeeKind.SGX))
 
     with pytest.raises(PolicyError, match="the deal is for sgx"):
@@ -312,9 +314,11 @@ def test_evidence_of_another_tee_kind_than_the_deals_is_refused(world):
     assert world.count(deal) == 0
 
 
-def test_simulated_evidence_that_calls_itself_hardware_is_refused(world, names):
+def test_simulated_evidence_that_calls_itself_hardware_is_refused(world, names, add_grant):
     hardware = msgspec.structs.replace(names.app_release, measurements={"sgx": ("0x" + bytes(range(32)).hex(),)})
     world.store.approve_release(hardware)
+    terms = {"appRelease": hardware.release_id(), "teeKinds": int(TeeKind.SGX)}
+    add_grant(world.store, world.version, names.policy, nonce=1, **terms)
     deal = world.open_deal(teeKind=int(TeeKind.SGX), appRelease=hardware.release_id())
     challenge = world.broker.challenge(id_of(deal, names))
     evidence = world.enclave.evidence(**world.binding(challenge, deal))
@@ -331,9 +335,10 @@ def test_deal_for_several_tee_kinds_at_once_is_refused(world):
         world.ask(deal)
 
 
-def test_release_that_does_not_run_on_the_deals_tee_kind_is_refused(world, names):
+def test_release_that_does_not_run_on_the_deals_tee_kind_is_refused(world, names, add_grant):
     elsewhere = msgspec.structs.replace(names.app_release, measurements={"sgx": ("0x" + "11" * 32,)})
     world.store.approve_release(elsewhere)
+    add_grant(world.store, world.version, names.policy, nonce=1, appRelease=elsewhere.release_id())
     deal = world.open_deal(appRelease=elsewhere.release_id())
 
     with pytest.raises(AttestationError, match="no measurement is approved"):
@@ -439,6 +444,47 @@ def test_grant_that_is_revoked_is_refused(world):
     with pytest.raises(PolicyError, match="unknown to this broker, or revoked"):
         world.ask(deal)
     assert world.count(deal) == 0
+
+
+def test_grant_that_is_revoked_does_not_live_on_in_a_dearer_one_of_the_same_policy(world, names, add_grant):
+    cheap, dear = world.open_deal(), world.open_deal(grant={"price": 900})
+    add_grant(world.store, world.version, names.policy, nonce=1, price=900)
+    world.store.revoke_grant(world.grant_digest)
+
+    with pytest.raises(PolicyError, match="or revoked"):
+        world.ask(cheap)
+    world.ask(dear)
+
+    assert (world.count(cheap), world.count(dear)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"grant": {"price": 99}},
+        {"grant": {"withheldBps": 1}},
+        {"appRelease": "0x" + "44" * 32},
+        {"teeKind": int(TeeKind.SGX)},
+    ],
+)
+def test_deal_on_other_terms_than_any_grant_is_refused(world, changes):
+    deal = world.open_deal(**changes)
+
+    with pytest.raises(PolicyError, match="unknown to this broker"):
+        world.ask(deal)
+    assert world.count(deal) == 0
+
+
+def test_grant_for_one_pool_is_refused_to_another(world, names, add_grant):
+    world.store.revoke_grant(world.grant_digest)
+    add_grant(world.store, world.version, names.policy, nonce=1, pool="0x" + "05" * 20)
+    named, other = world.open_deal(), world.open_deal(pool="0x" + "06" * 20)
+
+    with pytest.raises(PolicyError, match="unknown to this broker"):
+        world.ask(other)
+    world.ask(named)
+
+    assert (world.count(named), world.count(other)) == (1, 0)
 
 
 def test_policy_that_this_broker_never_granted_is_refused(world):
