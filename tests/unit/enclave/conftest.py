@@ -53,6 +53,7 @@ from heartify.protocol.signing import address_of, generate_private_key
 NOW = 1_795_305_600
 DOMAIN = Domain(31_337, "0x" + "4d" * 20)
 MEASUREMENT = bytes(range(32))
+PRICE, WITHHELD_BPS = uint256(100), uint256(2_500)
 RELEASE = AppRelease(
     name="Heartify",
     version="0.1.0",
@@ -167,13 +168,13 @@ class Hospital:
     def file(self, name: str, *, of: WrittenVersion | None = None) -> bytes:
         return self.store.get(f"{version_folder((of or self.version).version_id)}/{name}", max_bytes=1 << 26)
 
-    def grant(self, price: int) -> DealGrant:
+    def grant(self) -> DealGrant:
         return DealGrant(
             datasetVersion=bytes32(self.version.version_id),
             owner=address("0x" + "0a" * 20),
             broker=address(self.broker.address),
-            price=uint256(price),
-            withheldBps=uint256(2_500),
+            price=PRICE,
+            withheldBps=WITHHELD_BPS,
             policyDigest=bytes32(self.policy.digest()),
         )
 
@@ -420,8 +421,8 @@ def _with_broker(
         requester=ZERO_ADDRESS,
         pool=ZERO_ADDRESS,
         teeKinds=uint256(TeeKind.SIMULATED_SGX),
-        price=uint256(1),
-        withheldBps=uint256(0),
+        price=PRICE,
+        withheldBps=WITHHELD_BPS,
         uses=uint256(1),
         policyDigest=bytes32(policy.digest()),
         notBefore=uint256(0),
@@ -458,7 +459,7 @@ def new_world(platform: SimulatedPlatform) -> Callable[..., World]:
             "sizeClass": uint256(1),
             "minGrants": uint256(min_grants),
             "deadline": uint256(NOW + 3600),
-            "grants": tuple(hospital.grant(100 + i) for i, hospital in enumerate(hospitals)),
+            "grants": tuple(hospital.grant() for hospital in hospitals),
         }
         return World(platform, tuple(hospitals), plan, Deal(**fields | changes), lab_key)
 
