@@ -19,12 +19,16 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from heartify.errors import IntegrityError, ServiceError, UsageError
+from heartify.errors import HeartifyError, IntegrityError, ServiceError, UsageError
 from heartify.protocol.manifest import MANIFEST_FILE
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){0,3}")
 _STAGING = re.compile(r"partial-[0-9a-f]{32}")
 _LOCK_FILE = ".writer.lock"
+
+STORE_KINDS = frozenset({"file", "memory", "s3", "https", "ipfs"})
+"""Kinds of store URL. The address of a store comes from the chain, where anybody can write one: drivers that read from
+archives, repositories, shells or plain http hosts inside a network are not for the reader to be sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +139,16 @@ class Store:
 def open_store(url: str) -> Store:
     """Open a store by URL or local path; nothing is created yet.
 
-    Raises UsageError when the URL's kind is unknown or its driver is not installed.
+    Raises UsageError when the URL's kind is not one of STORE_KINDS or its driver is not installed.
     """
+    kinds = ", ".join(sorted(STORE_KINDS))
+    if fsspec.core.split_protocol(url)[0] not in {None, *STORE_KINDS} or "::" in url:
+        raise UsageError("this kind of store URL is not supported", hint=f"a folder, or one of {kinds}")
     try:
         filesystem, root = fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError) as exc:
-        raise UsageError("this kind of store URL is not supported here", hint="file, memory, s3 (with s3fs)") from exc
+    except Exception as exc:
+        # Not only ValueError and ImportError: each driver raises its own on an address that it doesn't like.
+        raise UsageError("this store URL can't be opened here", hint=f"known kinds: {kinds}; s3 needs s3fs") from exc
     return Store(url=url.rstrip("/"), filesystem=filesystem, root=str(root))
 
 
@@ -184,6 +192,9 @@ def _writer_lock(root: Path) -> Iterator[None]:
 def _as_service_error(what: str) -> Iterator[None]:
     try:
         yield
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
+    except HeartifyError:
+        raise
+    except Exception as exc:
+        # Drivers raise what their libraries do, and not all of it is an OSError.
+        reason = (exc.strerror if isinstance(exc, OSError) else None) or type(exc).__name__
         raise ServiceError(f"{what}: {reason}", hint="check the store's URL and rights") from exc

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from heartify.errors import ChainError, HeartifyError, InputError, ServiceError
+from heartify.errors import ChainError, HeartifyError, InputError, ServiceError, UsageError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
@@ -101,4 +101,6 @@ def _config(app: FastAPI) -> uvicorn.Config:
 def _status_of(error: HeartifyError) -> int:
     if isinstance(error, InputError):
         return 400
+    if isinstance(error, UsageError):
+        return 404
     return 503 if isinstance(error, (ChainError, ServiceError)) else 403

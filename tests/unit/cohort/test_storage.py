@@ -87,6 +87,22 @@ def test_an_unknown_kind_of_url_is_refused() -> None:
         open_store("gopher://somewhere/x")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/x",
+        "ftp://h/x",
+        "github://o:r@/x",
+        "reference://x",
+        "zip://a::https://h/x.zip",
+        "simplecache::file://x",
+    ],
+)
+def test_store_addresses_that_would_send_a_reader_elsewhere_are_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="kind of store URL"):
+        open_store(url)
+
+
 def test_a_store_that_cannot_be_written_is_a_service_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     store = open_store(str(tmp_path / "file" / "below"))
