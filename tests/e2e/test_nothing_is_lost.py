@@ -13,7 +13,8 @@ from heartify.chain.node import EmbeddedChain, unsafe_fund
 from heartify.demo.world import DemoHospital, DemoWorld
 from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
 from heartify.lab.home import DealRecord
-from heartify.lab.lab import Lab, Opened
+from heartify.lab.lab import Lab
+from heartify.lab.opening import Opened
 from heartify.party.account import account_balance, withdraw
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import FactorSpec

@@ -14,7 +14,8 @@ from heartify.cli import options
 from heartify.cli.output import after_document, messages, say, short, show, table
 from heartify.cli.study_tables import payments_table, verification_table, weights_table
 from heartify.errors import DisclosureError, EnclaveError, IntegrityError, ServiceError, UsageError
-from heartify.lab.lab import DealStatus, Lab, Opened
+from heartify.lab.lab import DealStatus, Lab
+from heartify.lab.opening import Opened
 from heartify.lab.outputs import store_outputs
 from heartify.lab.quote import Quote
 from heartify.lab.verification import Verification

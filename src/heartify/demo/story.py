@@ -8,7 +8,8 @@ from pathlib import Path
 
 from heartify.demo.cohorts import DemoCohorts
 from heartify.demo.world import DemoWorld
-from heartify.lab.lab import DealStatus, Opened
+from heartify.lab.lab import DealStatus
+from heartify.lab.opening import Opened
 from heartify.lab.outputs import store_outputs
 from heartify.party.money import format_amount
 

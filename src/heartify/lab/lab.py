@@ -9,39 +9,35 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-import msgspec
-
-from heartify.cohort.storage import open_store
-from heartify.errors import ChainError, HeartifyError, InputError, IntegrityError, ServiceError, UsageError
+from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
 from heartify.lab.home import DealRecord, LabHome, LabSettings
+from heartify.lab.opening import Opened, check_verified, open_result
+from heartify.lab.pool_client import WANTS_PLAN, ask_pool, download_bundle, submit_plan
 from heartify.lab.quote import Offers, Quote, build_quote
+from heartify.lab.request import build_request, check_terms
 from heartify.lab.settlement import SettlementDocument, build_settlement
-from heartify.lab.titles import factor_titles
+from heartify.lab.titles import read_titles
 from heartify.lab.verification import Verification, verify_receipt
-from heartify.market.catalogue import CatalogueEntry, build_catalogue, load_documents
+from heartify.market.catalogue import CatalogueEntry, build_catalogue
 from heartify.market.order_book import OrderBook
 from heartify.party.account import deposit_tokens
 from heartify.party.app_release import deployed_app_release
 from heartify.party.home import load_document, store_document, write_atomically
-from heartify.party.http_client import get_json, post_json
 from heartify.party.keystore import create_account, create_seed, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
 from heartify.party.trust import load_trust, trust_simulated_root
 from heartify.protocol.bundle import Receipt, ResultBundle
-from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
+from heartify.protocol.canonical import encode_canonical, to_bytes, to_hex
 from heartify.protocol.deal import Deal
-from heartify.protocol.eip712 import address, bytes32, from_json, uint256
-from heartify.protocol.orders import GrantWanted, Request, sign_order
+from heartify.protocol.orders import sign_order
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import Plan, parse_plan_toml
-from heartify.protocol.result import StudyResult, parse_result, result_info
 from heartify.protocol.sealing import SealingKey
 
 DEFAULT_DEADLINE_SECONDS = 3600
-REQUEST_SECONDS = 600
 EMBEDDED_POLL_SECONDS, POLL_SECONDS = 0.2, 4.0
 
 
@@ -55,26 +51,6 @@ class DealStatus:
     pool_state: str
     step: str
     problem: str
-
-
-class PoolAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the lab reads of a pool's work order; a pool may say more."""
-
-    state: str = "unknown"
-    step: str = ""
-    problem: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Opened:
-    """An opened deal. `result` is None unless it was delivered; `titles` are empty when no dictionary could be read."""
-
-    deal_id: str
-    bundle: ResultBundle
-    verification: Verification
-    result: StudyResult | None
-    settlement: SettlementDocument
-    titles: Mapping[str, str]
 
 
 class Lab:
@@ -150,18 +126,19 @@ class Lab:
                 `deadline_seconds` make no sense; nothing was sent.
             RevertError: an order was used up or withdrawn in between; nothing was locked.
         """
-        if max_total is not None and quote.total > max_total:
-            raise UsageError(f"the price is {quote.total} base units, over the limit of {max_total}")
         min_grants = len(quote.grants) if min_grants is None else min_grants
-        if not 1 <= min_grants <= len(quote.grants) or deadline_seconds < 1:
-            raise UsageError(
-                f"{len(quote.grants)} hospitals fit, {min_grants} are demanded, within {deadline_seconds} seconds",
-                hint="demand from 1 hospital to all that fit, and give a deadline in the future",
-            )
+        check_terms(quote, min_grants, deadline_seconds, max_total)
         private_key = load_secret(self.home.account_keystore, self._password)
         access = open_market(self.home.path, private_key)
         pool_url = self._pool_url(access, quote.pool.order.pool)
-        request = self._request(access, quote, min_grants, deadline_seconds)
+        request = build_request(
+            quote,
+            self.settings,
+            min_grants=min_grants,
+            deadline_seconds=deadline_seconds,
+            now=access.connection.time_utc_seconds("latest"),
+            nonce=self._next_nonce(access),
+        )
         signed = sign_order(request, access.deployment.domain, private_key)
         missing = quote.total - access.market.free_of(self.settings.account, block="latest")
         if missing > 0:
@@ -185,8 +162,7 @@ class Lab:
         Raises:
             ServiceError: the pool can't be reached or refuses.
         """
-        body = {"deal": record.deal_id, "plan": record.plan, "result_key": self.settings.result_key}
-        post_json(f"{record.pool_url}/v1/work-orders", body)
+        submit_plan(record, self.settings.result_key)
 
     def status(self, deal_id: str) -> DealStatus:
         """Return where a deal stands in the newest block; hands the plan in while the pool lacks it.
@@ -199,15 +175,11 @@ class Lab:
 
     def _status(self, record: DealRecord, access: MarketAccess) -> DealStatus:
         state = access.market.status_of(record.deal_id, block="latest")
-        pool = self._pool_status(record, state)
-        return DealStatus(
-            record.deal_id,
-            state,
-            record.deadline,
-            pool.state,
-            pool.step,
-            pool.problem,
-        )
+        answer = ask_pool(record)
+        if state is DealState.OPEN and answer.state in WANTS_PLAN:
+            with contextlib.suppress(ServiceError):  # down, or the deal isn't final yet: the next call tries again
+                self.submit(record)
+        return DealStatus(record.deal_id, state, record.deadline, answer.state, answer.step, answer.problem)
 
     def wait(
         self, deal_id: str, *, timeout_seconds: float, report: Callable[[DealStatus], None] | None = None
@@ -247,7 +219,9 @@ class Lab:
             DocumentError: the file on disk is damaged.
         """
         path = self.home.deal_folder(deal_id) / "bundle.json"
-        bundle = load_document(path, ResultBundle, hint="") if path.exists() else self._download_bundle(deal_id)
+        bundle = (
+            load_document(path, ResultBundle, hint="") if path.exists() else download_bundle(self.home.record(deal_id))
+        )
         if bundle.receipt.deal_id != deal_id:
             raise IntegrityError("this is the bundle of another deal")
         if not path.exists():
@@ -277,11 +251,9 @@ class Lab:
         bundle = self.fetch_bundle(deal_id)
         sealed = None if bundle.sealed_result is None else to_bytes(bundle.sealed_result)
         verification = self.verify(bundle.receipt, sealed)
-        if not verification.verified:
-            failed = "; ".join(f"{check.name}: {check.reason}" for check in verification.checks if not check.passed)
-            raise IntegrityError(f"the deal's bundle is not verified: {failed}")
-        result = self._open_result(bundle)
-        titles = self._titles(access, bundle.receipt)
+        check_verified(verification)
+        result = open_result(bundle, SealingKey.from_seed(load_secret(self.home.result_keystore, self._password)))
+        titles = read_titles(access, bundle.receipt)
         return Opened(deal_id, bundle, verification, result, self.settlement(deal_id), titles)
 
     def settlement(self, deal_id: str) -> SettlementDocument:
@@ -300,88 +272,23 @@ class Lab:
             match=(record.match_gas, record.match_tx),
         )
 
-    def _download_bundle(self, deal_id: str) -> ResultBundle:
-        answer = get_json(f"{self.home.record(deal_id).pool_url}/v1/work-orders/{deal_id}/bundle")
-        try:
-            return msgspec.convert(answer, ResultBundle)
-        except msgspec.ValidationError as exc:
-            raise ServiceError(f"the pool's answer is not a result bundle: {exc}") from exc
-
-    def _open_result(self, bundle: ResultBundle) -> StudyResult | None:
-        if bundle.sealed_result is None:
-            return None
-        deal = from_json(Deal, bundle.receipt.deal)
-        key = SealingKey.from_seed(load_secret(self.home.result_keystore, self._password))
-        if sha256_digest(key.public_key) != deal.resultKeyDigest:
-            raise IntegrityError("the result is sealed to another lab's key")
-        deal_id = bundle.receipt.deal_id
-        result = parse_result(key.open(to_bytes(bundle.sealed_result), result_info(deal_id)))
-        if result.deal != deal_id or result.plan_digest != deal.planDigest:
-            raise IntegrityError("the opened result is of another deal or plan")
-        return result
-
     def _offers(self, access: MarketAccess) -> Offers:
         book = OrderBook(access.market, access.registry, access.deployment.domain, access.deployment.block)
         now, me = int(time.time()), self.settings.account
         entries = build_catalogue(access.registry, book, now, me)
         return Offers(entries=entries, apps=book.app_offers(now, me), pools=book.pool_offers(now, me))
 
-    def _request(self, access: MarketAccess, quote: Quote, min_grants: int, deadline_seconds: int) -> Request:
-        settings = self.settings
-        wanted = tuple(
-            GrantWanted(datasetVersion=bytes32(grant.entry.version), maxPrice=uint256(grant.price))
-            for grant in quote.grants
-        )
-        return Request(
-            requester=address(settings.account),
-            planDigest=bytes32(quote.plan.digest()),
-            grants=wanted,
-            appRelease=quote.app.order.appRelease,
-            maxAppPrice=quote.app.order.price,
-            pool=quote.pool.order.pool,
-            sizeClass=quote.pool.order.sizeClass,
-            maxPoolPrice=quote.pool.order.price,
-            teeKinds=quote.pool.order.teeKind,
-            resultKeyDigest=bytes32(sha256_digest(to_bytes(settings.result_key))),
-            minGrants=uint256(min_grants),
-            deadlineSeconds=uint256(deadline_seconds),
-            expiry=uint256(access.connection.time_utc_seconds("latest") + REQUEST_SECONDS),
-            nonce=self._next_nonce(access),
-        )
-
-    def _next_nonce(self, access: MarketAccess) -> uint256:
+    def _next_nonce(self, access: MarketAccess) -> int:
         """Return the lowest nonce likely to be unused: consecutive ones share a storage word, which saves gas."""
         nonce = len(self.home.deal_ids())
         while access.market.is_nonce_used(self.settings.account, nonce, block="latest"):
             nonce += 1
-        return uint256(nonce)
+        return nonce
 
     def _pool_url(self, access: MarketAccess, pool: str) -> str:
         for endpoint in access.registry.pool_endpoints(pool=pool):
             return endpoint.uri.rstrip("/")
         raise ChainError(f"the pool {pool} has registered no address")
-
-    def _pool_status(self, record: DealRecord, state: DealState) -> PoolAnswer:
-        """Return what the pool says; a pool that doesn't know the work order, or waits for the plan, gets it."""
-        try:
-            answer = msgspec.convert(get_json(f"{record.pool_url}/v1/work-orders/{record.deal_id}"), PoolAnswer)
-        except ServiceError as exc:
-            answer = PoolAnswer(problem=exc.message)
-        except msgspec.ValidationError:
-            answer = PoolAnswer(problem="the pool's answer is not a work order")
-        if state is DealState.OPEN and answer.state in ("awaiting-plan", "unknown"):
-            with contextlib.suppress(ServiceError):  # down, or the deal isn't final yet: the next call tries again
-                self.submit(record)
-        return answer
-
-    def _titles(self, access: MarketAccess, receipt: Receipt) -> dict[str, str]:
-        """Return titles for the report from any dictionary of the deal that can still be read."""
-        urls = {str(event.version): event.uri for event in access.registry.version_events()}
-        for grant in from_json(Deal, receipt.deal).grants:
-            with contextlib.suppress(HeartifyError, KeyError):
-                documents = load_documents(open_store(urls[grant.datasetVersion]), grant.datasetVersion)
-                return factor_titles(receipt.plan, documents.dictionary)
-        return {}
 
     def _names(self, access: MarketAccess, deal: Deal) -> dict[str, str]:
         names: dict[str, str] = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 import heartify
-from heartify.lab.lab import Opened
+from heartify.lab.opening import Opened
 from heartify.lab.report import render_report
 from heartify.party.home import write_atomically
 from heartify.protocol.eip712 import from_json

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from heartify.cohort.storage import open_store
+from heartify.errors import HeartifyError
+from heartify.market.catalogue import load_documents
+from heartify.party.market_access import MarketAccess
+from heartify.protocol.bundle import Receipt
+from heartify.protocol.deal import Deal
 from heartify.protocol.dictionary import DataDictionary, normalise_code
+from heartify.protocol.eip712 import from_json
 from heartify.protocol.plan import Plan
 
 
@@ -18,3 +27,13 @@ def factor_titles(plan: Plan, dictionary: DataDictionary) -> dict[str, str]:
         level = None if factor.equals is None else labels.get(normalise_code(factor.equals), factor.equals)
         titles[factor.name] = column.title if level is None else f"{column.title}: {level}"
     return titles
+
+
+def read_titles(access: MarketAccess, receipt: Receipt) -> dict[str, str]:
+    """Return the titles from any dictionary of the deal that can still be read; none when no store answers."""
+    urls = {str(event.version): event.uri for event in access.registry.version_events()}
+    for grant in from_json(Deal, receipt.deal).grants:
+        with contextlib.suppress(HeartifyError, KeyError):
+            documents = load_documents(open_store(urls[grant.datasetVersion]), grant.datasetVersion)
+            return factor_titles(receipt.plan, documents.dictionary)
+    return {}

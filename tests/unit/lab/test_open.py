@@ -13,6 +13,7 @@ from heartify.chain.deployment import store_deployment
 from heartify.cli.main import main
 from heartify.errors import DocumentError, HeartifyError, IntegrityError, KeystoreError, ServiceError, UsageError
 from heartify.lab import lab as lab_module
+from heartify.lab import pool_client
 from heartify.lab.home import DealRecord, LabSettings
 from heartify.lab.lab import Lab
 from heartify.lab.outputs import store_outputs
@@ -169,7 +170,7 @@ def test_bundle_that_the_pool_does_not_give_is_a_service_error(home, run):
 @pytest.mark.parametrize("answer", [[], "text", 7, {"state": 1}, {"state": None}])
 def test_nonsense_of_a_pool_is_no_stack_trace(home, run, monkeypatch, answer):
     run.market.state = DealState.DELIVERED
-    monkeypatch.setattr(lab_module, "get_json", lambda _url: answer)
+    monkeypatch.setattr(pool_client, "get_json", lambda _url: answer)
 
     status = Lab(home, b"").status(run.market.deal_id)
 
