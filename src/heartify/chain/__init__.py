@@ -1,0 +1,1 @@
+"""Typed clients of the contracts, events, deployment, and the embedded node."""

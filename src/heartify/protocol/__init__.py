@@ -1,0 +1,1 @@
+"""What all parties must agree on: documents, orders, digests, signatures, sealing. No I/O."""
