@@ -13,6 +13,7 @@ from pathlib import Path
 from heartify.cohort.csv_source import load_csv
 from heartify.cohort.dictionary_toml import load_dictionary_toml
 from heartify.cohort.generated import store_demo_data
+from heartify.cohort.publication import check_publishable
 from heartify.errors import InputError
 from heartify.protocol.dictionary import DataDictionary
 from heartify.protocol.plan import Plan, parse_plan_toml
@@ -35,7 +36,7 @@ class DemoCohorts:
 
 
 def load_cohorts(folder: Path) -> DemoCohorts:
-    """Read and check somebody's own cohorts, before anything is started.
+    """Read and check somebody's own cohorts as publishing will, before anything is started.
 
     Raises:
         InputError: a file is missing or wrong; every CSV is read against the dictionary.
@@ -51,11 +52,10 @@ def load_cohorts(folder: Path) -> DemoCohorts:
     dictionary = load_dictionary_toml(dictionary_file)
     plan = _load_plan(plan_file)
     check_plan_fits(plan, dictionary)
-    for path in csv_files.values():
-        load_csv(path, dictionary)
-    return DemoCohorts(
-        csv_files, dictionary_file, plan_file, plan, dictionary, _accepted_findings(folder, csv_files), None
-    )
+    accepted = _accepted_findings(folder, csv_files)
+    for name, path in csv_files.items():
+        check_publishable(load_csv(path, dictionary), dictionary, accepted.get(name, {}), salt=bytes(32))
+    return DemoCohorts(csv_files, dictionary_file, plan_file, plan, dictionary, accepted, None)
 
 
 def generate_into(folder: Path) -> DemoCohorts:
