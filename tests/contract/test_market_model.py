@@ -371,9 +371,13 @@ def test_the_market_does_what_the_model_says(world):
         suppress_health_check=list(HealthCheck),
     )
 
-    run_state_machine_as_test(seed(20_261_122)(machine), settings=bounded)
-
-    # A model that was never tried would agree as well.
+    # A model that was never tried would agree as well: go on with the next seed until each kind has succeeded once.
+    # Which seed does depends on the state that earlier tests left in the simulated chain.
     tried = {"match", "withdraw", "settle 2", "settle 3", "settle 4", "concede", "reclaim"}
+    for attempt in range(6):
+        run_state_machine_as_test(seed(20_261_122 + attempt)(machine), settings=bounded)
+        if {name for name, reason in seen if reason is None} == tried:
+            break
+
     assert {name for name, reason in seen if reason is None} == tried
     assert len({reason for _, reason in seen if reason is not None}) >= 8

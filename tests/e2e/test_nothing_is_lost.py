@@ -12,6 +12,7 @@ import pytest
 from heartify.chain.node import EmbeddedChain, unsafe_fund
 from heartify.demo.world import DemoHospital, DemoWorld
 from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
+from heartify.hospital.hospital import GrantTerms
 from heartify.lab.home import DealRecord
 from heartify.lab.lab import Lab
 from heartify.lab.opening import Opened
@@ -240,7 +241,7 @@ def test_another_lab_cannot_open_the_result(world: DemoWorld, tmp_path: Path) ->
 def test_a_tampered_receipt_is_not_verified(world: DemoWorld) -> None:
     record = run(world, min_grants=1)
     receipt = world.lab.open(record.deal_id).bundle.receipt
-    forged = msgspec.structs.replace(receipt, settlement={**receipt.settlement, "code": "7"})
+    forged = msgspec.structs.replace(receipt, settlement={**receipt.settlement, "resultDigest": "0x" + "12" * 32})
 
     verification = world.lab.verify(forged)
 
@@ -255,7 +256,10 @@ def test_a_revoked_grant_is_used_no_more(world: DemoWorld) -> None:
     item.hospital.revoke_grant(held.order_digest)
 
     quote = world.lab.quote(world.cohorts.plan)
+    terms = GrantTerms(price=held.signed.order.price, uses=100, tee_kinds=("simulated-sgx",))
+    item.hospital.grant(item.published.version, terms)
     assert "va" not in {grant.entry.hospital for grant in quote.grants}
+    assert "va" in {grant.entry.hospital for grant in world.lab.quote(world.cohorts.plan).grants}
     assert any("no live grant" in unsuitable.reason for unsuitable in quote.unsuitable)
 
 

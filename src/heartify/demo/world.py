@@ -31,8 +31,10 @@ from heartify.tee.app_release import build_app_release, measure_installed_enclav
 
 TOKEN = 10**6
 APP_PRICE, POOL_PRICE = 20 * TOKEN, 40 * TOKEN
-LAB_FUNDS, POOL_FUNDS = 5_000 * TOKEN, 100 * TOKEN
+LAB_FUNDS, POOL_FUNDS = 100_000 * TOKEN, 100 * TOKEN
 FIRST_GRANT_PRICE, GRANT_PRICE_STEP = 200 * TOKEN, 25 * TOKEN
+
+GRANT_USES = 100
 
 Report = Callable[[str], None]
 
@@ -144,7 +146,7 @@ class DemoWorld:
             price=FIRST_GRANT_PRICE + index * GRANT_PRICE_STEP,
             columns=self.cohorts.plan.columns(),
             purposes=(self.cohorts.plan.purpose,),
-            uses=10,
+            uses=GRANT_USES,
             tee_kinds=("simulated-sgx",),
         )
         hospital.grant(published.version, terms)
