@@ -171,3 +171,12 @@ def test_every_locked_package_has_a_hash_and_no_address() -> None:
     assert {name.removeprefix("node_modules/"): entry["version"] for name, entry in packages.items()} == wanted
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
     assert all("resolved" not in entry for entry in packages.values())
+
+
+def test_an_npm_that_is_content_without_the_binary_is_not_believed(
+    tmp_path: Path, only_path: Path, no_packaged_npm: None
+) -> None:
+    write_program(only_path / "npm", "#!/bin/sh\nexit 0\n")
+
+    with pytest.raises(ChainError, match="could not be downloaded"):
+        find_anvil(tmp_path / "cache")
