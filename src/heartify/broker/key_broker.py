@@ -41,12 +41,17 @@ DEFAULT_RELEASES_PER_DEAL = 2
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class BrokerSettings:
-    """Who the broker is and what it demands. Two releases a deal let a pool retry once after a crash."""
+    """Who the broker is and what it demands. Two releases a deal let a pool retry once after a crash.
+
+    `chain_may_idle` is for the embedded chain, which makes a block only when someone sends a transaction; on any other
+    chain an old newest block means that the hospital's node has stopped following it.
+    """
 
     domain: Domain
     signing_private_key: bytes
     verifier_policy: VerifierPolicy
     releases_per_deal: int = DEFAULT_RELEASES_PER_DEAL
+    chain_may_idle: bool = False
 
 
 class KeyBroker:
@@ -141,6 +146,8 @@ class KeyBroker:
             raise PolicyError("the chain's clock is ahead of this broker's", hint="set the broker's clock")
         if max(chain_time, own_time) > deal.deadline:
             raise PolicyError("the deal's deadline has passed")
+        if own_time > chain_time + MAX_CLOCK_DIFFERENCE_SECONDS and not self._settings.chain_may_idle:
+            raise PolicyError("the newest block is old", hint="the hospital's node is behind, or its clock is ahead")
         if not self._chain.is_version_live(grant.datasetVersion):
             raise PolicyError(f"the dataset version {grant.datasetVersion} is paused or withdrawn on chain")
 

@@ -31,6 +31,7 @@ def build_key_broker(home_path: Path, password: bytes) -> KeyBroker:
         domain=access.deployment.domain,
         signing_private_key=load_secret(home.broker_keystore, password),
         verifier_policy=load_trust(home.path),
+        chain_may_idle=access.deployment.embedded,
     )
     return KeyBroker(
         settings,

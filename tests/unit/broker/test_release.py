@@ -385,6 +385,25 @@ def test_clock_behind_the_chain_is_refused(world, names):
     assert world.count(deal) == 0
 
 
+def test_node_that_stopped_following_its_chain_is_refused(world, names):
+    deal = world.open_deal()
+    world.chain.time = names.now - 601
+
+    with pytest.raises(PolicyError, match="newest block is old"):
+        world.ask(deal)
+    assert world.count(deal) == 0
+
+
+def test_embedded_chain_may_have_an_old_newest_block(world, names):
+    deal = world.open_deal()
+    world.chain.time = names.now - 601
+    world.broker._settings = dataclasses.replace(world.broker._settings, chain_may_idle=True)
+
+    world.ask(deal)
+
+    assert world.count(deal) == 1
+
+
 def test_chain_that_is_down_is_a_chain_error_and_counts_nothing(world):
     deal = world.open_deal()
     world.chain.is_down = True
