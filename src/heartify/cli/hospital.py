@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
+from heartify.broker.key_broker import DEFAULT_RELEASES_PER_DEAL
 from heartify.broker.service import build_broker_service
 from heartify.chain.deployment import load_deployment
 from heartify.cli import options
@@ -216,6 +217,9 @@ def broker(
     home: Home = HOME,
     host: Annotated[str, typer.Option(help="Address to listen on; TLS is a reverse proxy's work.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; else that of the broker's URL.")] = None,
+    releases_per_deal: Annotated[
+        int, typer.Option(help="How often keys go out for one deal; 2 lets a pool retry once after a crash.")
+    ] = DEFAULT_RELEASES_PER_DEAL,
     password_file: options.PasswordFile = None,
 ) -> None:
     """Run the hospital's key broker in the foreground until Ctrl-C.
@@ -226,7 +230,7 @@ def broker(
     logging.getLogger("heartify").setLevel(logging.INFO)
     url = urlsplit(Hospital(home, b"").settings.broker_url)
     listener = bind(host, port if port is not None else url.port or 80)
-    key_broker = build_key_broker(home, options.password(password_file))
+    key_broker = build_key_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
     say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
     serve(build_broker_service(key_broker), listener)
 
