@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from heartify.chain.node import EmbeddedChain, unsafe_fund
+from heartify.chain.rpc import connect
 from heartify.demo.world import DemoHospital, DemoWorld
-from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
+from heartify.errors import ChainError, InputError, IntegrityError, RevertError, ServiceError, UsageError
 from heartify.hospital.hospital import GrantTerms
 from heartify.lab.home import DealRecord
 from heartify.lab.lab import Lab
@@ -221,6 +222,27 @@ def test_a_pool_that_is_down_after_payment_gets_the_plan_later(world: DemoWorld)
     world.services.wait_until_ready("pool", world.pool.settings.url)
     status = world.lab.wait(record.deal_id, timeout_seconds=SECONDS)
     assert status.state is DealState.DELIVERED
+
+
+def test_silence_is_refunded_with_the_pools_stake(world: DemoWorld) -> None:
+    quote = world.lab.quote(world.cohorts.plan)
+    before, stake = lab_wealth(world), quote.pool.order.price // 10
+    world.services.stop("pool")
+    try:
+        record = world.lab.run(quote, deadline_seconds=60)
+        with pytest.raises(RevertError, match="before the deadline"):
+            world.lab.reclaim(record.deal_id)
+        connection = connect(world.chain.rpc_url)
+        connection.request("evm_increaseTime", [120])
+        connection.request("evm_mine", [])
+        world.lab.reclaim(record.deal_id)
+    finally:
+        world.services.start("pool", ["pool", "start", "--home", str(world.pool.home.path)])
+        world.services.wait_until_ready("pool", world.pool.settings.url)
+
+    assert lab_wealth(world) == before + stake
+    rows = [(row.party, row.role, int(row.amount)) for row in world.lab.settlement(record.deal_id).payments]
+    assert rows == [("lab", "refund", quote.total), ("lab", "the pool's stake", stake)]
 
 
 def test_another_lab_cannot_open_the_result(world: DemoWorld, tmp_path: Path) -> None:

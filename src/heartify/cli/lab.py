@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -292,6 +293,9 @@ def _quote_document(found: Quote) -> dict[str, object]:
 def _print_status(console: Console, found: list[DealStatus]) -> None:
     rows = [[s.deal_id, s.state.name.lower(), s.pool_state, s.step, s.problem] for s in found]
     console.print(table(["deal", "chain", "pool", "step", "problem"], rows))
+    for status in found:
+        if status.state is DealState.OPEN and status.deadline < time.time():
+            say(f"nobody settled {status.deal_id} in time: `heartify lab reclaim` takes the money and the pool's stake")
 
 
 def _status_document(status: DealStatus) -> dict[str, object]:
