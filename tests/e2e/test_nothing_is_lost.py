@@ -11,12 +11,14 @@ import pytest
 
 from heartify.chain.node import EmbeddedChain, unsafe_fund
 from heartify.chain.rpc import connect
+from heartify.cohort.storage import open_store
 from heartify.demo.world import DemoHospital, DemoWorld
 from heartify.errors import ChainError, InputError, IntegrityError, RevertError, ServiceError, UsageError
 from heartify.hospital.hospital import GrantTerms
 from heartify.lab.home import DealRecord
 from heartify.lab.lab import Lab
 from heartify.lab.opening import Opened
+from heartify.market.catalogue import load_documents
 from heartify.party.account import account_balance, withdraw
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import FactorSpec
@@ -283,6 +285,17 @@ def test_a_revoked_grant_is_used_no_more(world: DemoWorld) -> None:
     assert "va" not in {grant.entry.hospital for grant in quote.grants}
     assert "va" in {grant.entry.hospital for grant in world.lab.quote(world.cohorts.plan).grants}
     assert any("no live grant" in unsuitable.reason for unsuitable in quote.unsuitable)
+
+
+def test_each_version_names_the_one_before_it(world: DemoWorld) -> None:
+    item = hospital_of(world, "va")
+    csv, dictionary = world.cohorts.csv_files["va"], world.cohorts.dictionary_file
+
+    versions = [item.hospital.publish(csv, dictionary, dataset_name="again").version for _ in range(3)]
+
+    store = open_store(item.published.url)
+    previous = [load_documents(store, version).manifest.previous for version in versions]
+    assert previous == [None, versions[0], versions[1]]
 
 
 def test_hospitals_can_withdraw_what_they_earned(world: DemoWorld) -> None:

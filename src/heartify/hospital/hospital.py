@@ -153,7 +153,7 @@ class Hospital:
             table,
             dictionary,
             dataset=dataset,
-            previous=self._previous_version(dataset),
+            previous=_newest_version(access, dataset),
             store=store,
             accepted_findings=accepted_findings,
         )
@@ -257,10 +257,6 @@ class Hospital:
             nonce=uint256(len(self._broker_store().grants())),  # consecutive nonces share a word, which saves gas
         )
 
-    def _previous_version(self, dataset: str) -> str | None:
-        mine = [version for version, of_dataset, _ in self._broker_store().versions() if of_dataset == dataset]
-        return mine[-1] if mine else None
-
     def _market(self, *, read_only: bool = False) -> MarketAccess:
         return open_market(self.home.path, None if read_only else self._account_key())
 
@@ -295,3 +291,9 @@ def _check_terms(terms: GrantTerms) -> None:
             raise InputError(
                 f"the {what} is not an account address", hint="0x and 40 hexadecimal digits in lower case"
             ) from exc
+
+
+def _newest_version(access: MarketAccess, dataset: str) -> str | None:
+    """Return the dataset's newest version on chain: one that was never registered is nobody's predecessor."""
+    events = access.registry.version_events(dataset=dataset, to="latest")
+    return events[-1].version if events else None

@@ -56,7 +56,7 @@ CSV = "age,systolic,cvd\n" + "".join(f"{40 + i % 10},{110 + 2 * (i % 15)},{i % 2
 
 
 class Node(http.server.ThreadingHTTPServer):
-    """A JSON-RPC node that answers eth_chainId and refuses everything else."""
+    """A JSON-RPC node of an empty chain: it says who it is and that nothing happened, and refuses everything else."""
 
     daemon_threads = True
 
@@ -66,10 +66,11 @@ class NodeHandler(http.server.BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append(request["method"])
         answer = {"jsonrpc": "2.0", "id": request["id"]}
-        if request["method"] == "eth_chainId":
-            answer["result"] = hex(31337)
+        known = {"eth_chainId": hex(31337), "eth_blockNumber": "0x1", "eth_getLogs": []}
+        if request["method"] in known:
+            answer["result"] = known[request["method"]]
         else:
-            answer["error"] = {"code": -32601, "message": "this node knows nothing but its chain id"}
+            answer["error"] = {"code": -32601, "message": "this node knows of no contract"}
         body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
