@@ -161,7 +161,7 @@ class Hospital:
         wrapped = self._vault().wrap(written.version_id, written.master_key)
         self._broker_store().add_version(written.version_id, manifest, encode_canonical(dictionary), wrapped)
         store_document(self.home.publication_report(written.version_id), written.report)
-        if access.registry.owner_of_dataset(dataset) == ZERO_ADDRESS:
+        if access.registry.owner_of_dataset(dataset, block="latest") == ZERO_ADDRESS:
             access.registry.register_dataset(salt, settings.broker, settings.broker_url)
         access.registry.publish_version(dataset, written.version_id, settings.store_url)
         columns = written.manifest.column_names
