@@ -19,7 +19,7 @@ from heartify.lab.pool_client import WANTS_PLAN, ask_pool, download_bundle, subm
 from heartify.lab.quote import Offers, Quote, build_quote
 from heartify.lab.request import build_request, check_terms
 from heartify.lab.settlement import SettlementDocument, build_settlement
-from heartify.lab.titles import read_titles
+from heartify.lab.titles import read_party_names, read_titles
 from heartify.lab.verification import Verification, verify_receipt
 from heartify.market.catalogue import CatalogueEntry, build_catalogue
 from heartify.market.order_book import OrderBook
@@ -31,7 +31,6 @@ from heartify.party.market_access import MarketAccess, adopt_deployment, open_ma
 from heartify.party.trust import load_trust, trust_simulated_root
 from heartify.protocol.bundle import Receipt, ResultBundle
 from heartify.protocol.canonical import encode_canonical, to_bytes, to_hex
-from heartify.protocol.deal import Deal
 from heartify.protocol.orders import sign_order
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import Plan, parse_plan_toml
@@ -268,7 +267,7 @@ class Lab:
             access,
             deal_id,
             matched.deal,
-            self._names(access, matched.deal),
+            read_party_names(access, matched.deal),
             match=(record.match_gas, record.match_tx),
         )
 
@@ -289,11 +288,3 @@ class Lab:
         for endpoint in access.registry.pool_endpoints(pool=pool):
             return endpoint.uri.rstrip("/")
         raise ChainError(f"the pool {pool} has registered no address")
-
-    def _names(self, access: MarketAccess, deal: Deal) -> dict[str, str]:
-        names: dict[str, str] = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}
-        owners: dict[str, str] = {grant.datasetVersion: grant.owner for grant in deal.grants}
-        for entry in self._offers(access).entries:
-            if entry.version in owners:
-                names[owners[entry.version]] = entry.hospital
-        return names

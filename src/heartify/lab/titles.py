@@ -1,4 +1,4 @@
-"""Titles of factors for people: the column's title, and for an indicator the level's label."""
+"""Words for people: titles of factors (for an indicator with the level's label), names of a deal's parties."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import contextlib
 
 from heartify.cohort.storage import open_store
 from heartify.errors import HeartifyError
-from heartify.market.catalogue import load_documents
+from heartify.market.catalogue import load_documents, load_policy_bytes
 from heartify.party.market_access import MarketAccess
 from heartify.protocol.bundle import Receipt
+from heartify.protocol.canonical import parse_canonical
 from heartify.protocol.deal import Deal
 from heartify.protocol.dictionary import DataDictionary, normalise_code
 from heartify.protocol.eip712 import from_json
+from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.plan import Plan
 
 
@@ -31,9 +33,25 @@ def factor_titles(plan: Plan, dictionary: DataDictionary) -> dict[str, str]:
 
 def read_titles(access: MarketAccess, receipt: Receipt) -> dict[str, str]:
     """Return the titles from any dictionary of the deal that can still be read; none when no store answers."""
-    urls = {str(event.version): event.uri for event in access.registry.version_events()}
+    urls = _store_urls(access)
     for grant in from_json(Deal, receipt.deal).grants:
         with contextlib.suppress(HeartifyError, KeyError):
             documents = load_documents(open_store(urls[grant.datasetVersion]), grant.datasetVersion)
             return factor_titles(receipt.plan, documents.dictionary)
     return {}
+
+
+def read_party_names(access: MarketAccess, deal: Deal) -> dict[str, str]:
+    """Return account → name of a deal's parties; a hospital's is that of its grant's policy, where it can be read."""
+    names: dict[str, str] = {deal.requester: "lab", deal.pool: "pool", deal.appAuthor: "app author"}
+    urls = _store_urls(access)
+    for grant in deal.grants:
+        with contextlib.suppress(HeartifyError, KeyError):
+            store = open_store(urls[grant.datasetVersion])
+            policy = parse_canonical(load_policy_bytes(store, grant.datasetVersion, grant.policyDigest), GrantPolicy)
+            names[grant.owner] = policy.hospital
+    return names
+
+
+def _store_urls(access: MarketAccess) -> dict[str, str]:
+    return {str(event.version): event.uri for event in access.registry.version_events()}
