@@ -25,9 +25,17 @@ from heartify.errors import IntegrityError, PolicyError
 from heartify.protocol.canonical import digest_of, encode_canonical, to_bytes, to_hex
 from heartify.protocol.deal import Deal, DealGrant, verify_deal_id
 from heartify.protocol.eip712 import Domain, address, bytes32, from_json
-from heartify.protocol.evidence import TeeKind, parse_tee_kind, report_data
+from heartify.protocol.evidence import TeeKind, parse_tee_kind
 from heartify.protocol.grant_policy import check_plan_permitted
-from heartify.protocol.key_release import Challenge, ColumnKeys, Release, ReleaseRequest, release_digest, release_info
+from heartify.protocol.key_release import (
+    Challenge,
+    ColumnKeys,
+    Release,
+    ReleaseRequest,
+    release_digest,
+    release_info,
+    release_report_data,
+)
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import Plan, parse_plan
 from heartify.protocol.plan_check import check_plan_fits
@@ -161,20 +169,18 @@ class KeyBroker:
         if parse_tee_kind(request.evidence.tee_kind) is not kind:
             raise PolicyError(f"the deal is for {kind.wire_name}, the evidence is of {request.evidence.tee_kind}")
         release = self._store.approved_release(deal.appRelease)
-        domain = self._settings.domain
         return verify(
             request.evidence,
             self._settings.verifier_policy,
             self._clock(),
-            expected_report_data=report_data(
-                nonce=to_bytes(pending.nonce),
-                broker=to_bytes(self.address),
-                chain_id=domain.chain_id,
-                contract=to_bytes(domain.contract),
-                deal=to_bytes(pending.deal),
-                plan_digest=to_bytes(deal.planDigest),
-                encryption_public_key=to_bytes(request.encryption_public_key),
-                enclave_address=to_bytes(request.enclave),
+            expected_report_data=release_report_data(
+                self._settings.domain,
+                deal=pending.deal,
+                plan_digest=deal.planDigest,
+                broker=self.address,
+                nonce=pending.nonce,
+                encryption_public_key=request.encryption_public_key,
+                enclave=request.enclave,
             ),
             reference_measurements=release.reference_measurements(kind.wire_name),
         )

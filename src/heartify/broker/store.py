@@ -14,10 +14,10 @@ from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import encode_canonical, parse_canonical
 from heartify.protocol.deal import Deal, DealGrant
 from heartify.protocol.dictionary import DataDictionary, parse_dictionary
-from heartify.protocol.eip712 import ZERO_ADDRESS, from_json
+from heartify.protocol.eip712 import ZERO_ADDRESS
 from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.manifest import Manifest, parse_manifest
-from heartify.protocol.orders import DatasetGrant, Signed
+from heartify.protocol.orders import DatasetGrant, Signed, parse_signed
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -219,8 +219,7 @@ class BrokerStore:
 
 
 def _held_grant(row: sa.Row[tuple[object, ...]]) -> HeldGrant:
-    document = msgspec.json.decode(row.signed_order)
-    signed = Signed(from_json(DatasetGrant, document["order"]), document["signature"])
+    signed = parse_signed(DatasetGrant, msgspec.json.decode(row.signed_order))
     return HeldGrant(row.order_digest, signed, parse_canonical(row.policy, GrantPolicy), row.revoked)
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import to_bytes
 from heartify.protocol.manifest import Manifest
+from heartify.protocol.sealing import length_prefixed
 
 DATASET_FORMAT = b"heartify.dataset/1"
 KEY_BYTES = 32
@@ -30,7 +31,7 @@ def column_key(master_key: bytes, *, dataset: bytes, version_nonce: bytes, colum
     Raises IntegrityError when a length is wrong.
     """
     _check_length("master-key", master_key, KEY_BYTES)
-    info = encode_fields(*_binding(dataset, version_nonce, column))
+    info = length_prefixed(*_binding(dataset, version_nonce, column))
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=version_nonce, info=info).derive(master_key)
 
 
@@ -53,12 +54,7 @@ def file_aad_prefix(*, dataset: bytes, version_nonce: bytes, column: str, part: 
     """
     if not 0 <= part < MAX_PARTS:
         raise IntegrityError("part-range: the part number is out of range")
-    return encode_fields(*_binding(dataset, version_nonce, column), part.to_bytes(4, "big"))
-
-
-def encode_fields(*fields: bytes) -> bytes:
-    """Join fields, each preceded by its length as four bytes (big endian): different fields, different bytes."""
-    return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+    return length_prefixed(*_binding(dataset, version_nonce, column), part.to_bytes(4, "big"))
 
 
 def _binding(dataset: bytes, version_nonce: bytes, column: str) -> tuple[bytes, bytes, bytes, bytes]:

@@ -40,7 +40,7 @@ def load_stored_dictionary(store: Store, version_id: str, manifest: Manifest) ->
     """
     data = store.get(f"{version_folder(version_id)}/{DICTIONARY_FILE}", max_bytes=MAX_DOCUMENT_BYTES)
     if sha256_digest(data) != manifest.dictionary_digest:
-        raise IntegrityError("dictionary-digest: the stored dictionary is not the one of the dataset version")
+        raise IntegrityError(f"dictionary-digest: the stored dictionary is not that of version {version_id}")
     return parse_dictionary(data)
 
 
@@ -50,7 +50,7 @@ def build_fetch(store: Store, version_id: str, manifest: Manifest) -> Callable[[
 
     def fetch(file: str) -> bytes:
         if file not in sizes:
-            raise IntegrityError("file-unknown: the dataset version has no file of that name")
+            raise IntegrityError("file-unknown: the manifest does not list a file of that name")
         return store.get(f"{version_folder(version_id)}/{file}", max_bytes=sizes[file])
 
     return fetch

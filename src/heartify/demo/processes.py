@@ -71,10 +71,6 @@ class Services:
             process.kill()
             process.wait()
 
-    def process_id(self, name: str) -> int:
-        """Return a service's process id."""
-        return self._running[name].pid
-
     def __enter__(self) -> Self:
         return self
 

@@ -16,7 +16,7 @@ from heartify.enclave.job import Hospital, Job
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.protocol.canonical import to_bytes, to_hex
 from heartify.protocol.eip712 import address, bytes32
-from heartify.protocol.evidence import Evidence, report_data
+from heartify.protocol.evidence import Evidence
 from heartify.protocol.key_release import (
     Challenge,
     Release,
@@ -24,6 +24,7 @@ from heartify.protocol.key_release import (
     parse_column_keys,
     release_digest,
     release_info,
+    release_report_data,
 )
 from heartify.protocol.receipts import KeyReceipt
 from heartify.protocol.sealing import SEED_BYTES, SealingKey
@@ -87,15 +88,14 @@ def _challenge(channel: Channel, job: Job, hospital: Hospital) -> Challenge | No
 
 
 def _evidence(channel: Channel, job: Job, keys: EnclaveKeys, challenge: Challenge) -> Evidence | None:
-    bound = report_data(
-        nonce=to_bytes(challenge.nonce),
-        broker=to_bytes(challenge.broker),
-        chain_id=job.domain.chain_id,
-        contract=to_bytes(job.domain.contract),
-        deal=to_bytes(job.deal_id),
-        plan_digest=to_bytes(job.deal.planDigest),
-        encryption_public_key=keys.sealing.public_key,
-        enclave_address=to_bytes(keys.address),
+    bound = release_report_data(
+        job.domain,
+        deal=job.deal_id,
+        plan_digest=job.deal.planDigest,
+        broker=challenge.broker,
+        nonce=challenge.nonce,
+        encryption_public_key=to_hex(keys.sealing.public_key),
+        enclave=keys.address,
     )
     reply = channel.call("quote", report_data=to_hex(bound))
     return None if reply is None else msgspec.convert(reply[0].get("evidence"), Evidence)

@@ -17,10 +17,11 @@ from heartify.chain.reasons import chain_errors
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.party.market_access import MarketAccess
 from heartify.protocol.bundle import NO_RESULT, Receipt, ReleaseRecord
-from heartify.protocol.canonical import sha256_digest, to_bytes
+from heartify.protocol.canonical import sha256_digest
 from heartify.protocol.deal import Deal, verify_deal_id
 from heartify.protocol.eip712 import address, bytes32, from_json
-from heartify.protocol.evidence import Evidence, TeeKind, report_data
+from heartify.protocol.evidence import Evidence, TeeKind
+from heartify.protocol.key_release import release_report_data
 from heartify.protocol.outcomes import DealState, Outcome
 from heartify.protocol.receipts import KeyReceipt, Settlement
 from heartify.protocol.signing import verify_signer
@@ -194,15 +195,14 @@ def _release(s: _Subject, index: int, record: ReleaseRecord | None) -> str:
         Evidence(kind, record.quote.removeprefix("0x"), receipt.collateral),
         s.policy,
         _settlement_time(s),
-        expected_report_data=report_data(
-            nonce=to_bytes(record.nonce),
-            broker=to_bytes(grant.broker),
-            chain_id=receipt.chain_id,
-            contract=to_bytes(receipt.market),
-            deal=to_bytes(receipt.deal_id),
-            plan_digest=to_bytes(s.deal.planDigest),
-            encryption_public_key=to_bytes(receipt.encryption_public_key),
-            enclave_address=to_bytes(receipt.enclave),
+        expected_report_data=release_report_data(
+            receipt.domain(),
+            deal=receipt.deal_id,
+            plan_digest=s.deal.planDigest,
+            broker=grant.broker,
+            nonce=record.nonce,
+            encryption_public_key=receipt.encryption_public_key,
+            enclave=receipt.enclave,
         ),
         reference_measurements=receipt.app_release.reference_measurements(kind),
     )

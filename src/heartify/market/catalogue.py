@@ -10,22 +10,21 @@ import dataclasses
 
 from heartify.chain.registry import RegistryClient
 from heartify.cohort.storage import Store, open_store, version_folder
+from heartify.cohort.version_files import load_manifest, load_stored_dictionary
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.market.order_book import LiveOrder, OrderBook
 from heartify.protocol.canonical import MAX_DOCUMENT_BYTES, parse_canonical, sha256_digest
-from heartify.protocol.dictionary import DataDictionary, parse_dictionary
+from heartify.protocol.dictionary import DataDictionary
 from heartify.protocol.eip712 import ZERO_ADDRESS
 from heartify.protocol.grant_policy import GrantPolicy
-from heartify.protocol.manifest import DICTIONARY_FILE, MANIFEST_FILE, Manifest, parse_manifest
+from heartify.protocol.manifest import Manifest
 from heartify.protocol.orders import DatasetGrant
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VersionDocuments:
-    """The public documents of a dataset version, as canonical bytes and parsed."""
+    """The public documents of a dataset version; their canonical encoding is what the store holds."""
 
-    manifest_bytes: bytes
-    dictionary_bytes: bytes
     manifest: Manifest
     dictionary: DataDictionary
 
@@ -78,13 +77,8 @@ def load_documents(store: Store, version: str) -> VersionDocuments:
         ServiceError: the store can't be read.
         IntegrityError, DocumentError: it holds something else than the version.
     """
-    folder = version_folder(version)
-    manifest_bytes = store.get(f"{folder}/{MANIFEST_FILE}", max_bytes=MAX_DOCUMENT_BYTES)
-    manifest = parse_manifest(manifest_bytes, version)
-    dictionary_bytes = store.get(f"{folder}/{DICTIONARY_FILE}", max_bytes=MAX_DOCUMENT_BYTES)
-    if sha256_digest(dictionary_bytes) != manifest.dictionary_digest:
-        raise IntegrityError(f"the store's dictionary is not that of version {version}")
-    return VersionDocuments(manifest_bytes, dictionary_bytes, manifest, parse_dictionary(dictionary_bytes))
+    manifest = load_manifest(store, version)
+    return VersionDocuments(manifest, load_stored_dictionary(store, version, manifest))
 
 
 def load_policy_bytes(store: Store, version: str, policy_digest: str) -> bytes:

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from heartify.chain.registry import RegistryClient
-from heartify.cohort.storage import Store, open_store, version_folder
-from heartify.errors import ChainError, IntegrityError
+from heartify.cohort.storage import Store, open_store
+from heartify.cohort.version_files import build_fetch
+from heartify.errors import ChainError
 from heartify.market.catalogue import VersionDocuments, load_documents, load_policy_bytes
 from heartify.protocol.canonical import parse_canonical
 from heartify.protocol.deal import Deal, DealGrant
@@ -36,10 +37,7 @@ class GrantAccess:
             IntegrityError: the manifest lists no such file.
             ServiceError: the store can't be read.
         """
-        for entry in self.documents.manifest.columns:
-            if entry.file == file:
-                return self.store.get(f"{version_folder(self.version)}/{file}", max_bytes=entry.size)
-        raise IntegrityError("the enclave asked for a file that the manifest does not list")
+        return build_fetch(self.store, self.version, self.documents.manifest)(file)
 
 
 def locate_grants(registry: RegistryClient, deal: Deal) -> tuple[GrantAccess, ...]:

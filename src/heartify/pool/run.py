@@ -13,7 +13,7 @@ from heartify.pool.courier import Courier, EnclaveChannel, Ending
 from heartify.pool.documents import GrantAccess
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.bundle import Receipt, ResultBundle
-from heartify.protocol.canonical import Address, HexBytes, sha256_digest, to_hex
+from heartify.protocol.canonical import Address, HexBytes, encode_canonical, sha256_digest, to_hex
 from heartify.protocol.deal import Deal
 from heartify.protocol.eip712 import Domain, from_json
 from heartify.protocol.evidence import TeeKind
@@ -95,8 +95,8 @@ def _job(task: Task) -> dict[str, Any]:
         "result_key": to_hex(task.result_key),
         "hospitals": [
             {
-                "manifest": to_hex(access.documents.manifest_bytes),
-                "dictionary": to_hex(access.documents.dictionary_bytes),
+                "manifest": to_hex(encode_canonical(access.documents.manifest)),
+                "dictionary": to_hex(encode_canonical(access.documents.dictionary)),
                 "policy": to_hex(access.policy_bytes),
             }
             for access in task.grants

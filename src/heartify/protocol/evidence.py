@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from heartify.errors import DocumentError
+from heartify.protocol.sealing import length_prefixed
 
 REPORT_DATA_TAG: Final = b"heartify/report-data/v1"
 REPORT_DATA_BYTES: Final = 64
@@ -125,4 +126,4 @@ def report_data(
         encryption_public_key,
         enclave_address,
     )
-    return hashlib.sha512(REPORT_DATA_TAG + b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
+    return hashlib.sha512(REPORT_DATA_TAG + length_prefixed(*parts)).digest()

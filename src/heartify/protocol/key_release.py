@@ -13,7 +13,7 @@ import msgspec
 
 from heartify.protocol.canonical import Address, Digest, HexBytes, parse_canonical, to_bytes
 from heartify.protocol.eip712 import Domain
-from heartify.protocol.evidence import Evidence
+from heartify.protocol.evidence import Evidence, report_data
 from heartify.protocol.sealing import length_prefixed
 from heartify.protocol.signing import keccak256
 
@@ -81,6 +81,26 @@ class ColumnKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 def parse_column_keys(data: bytes) -> dict[str, bytes]:
     """Return column name → 32-byte key from the opened content of a release."""
     return {column: to_bytes(key) for column, key in parse_canonical(data, ColumnKeys).keys.items()}
+
+
+def release_report_data(
+    domain: Domain, *, deal: str, plan_digest: str, broker: str, nonce: str, encryption_public_key: str, enclave: str
+) -> bytes:
+    """Return the report data that evidence for one key release must carry; see heartify.protocol.evidence.
+
+    Raises:
+        DocumentError: a part has another length than its own.
+    """
+    return report_data(
+        nonce=to_bytes(nonce),
+        broker=to_bytes(broker),
+        chain_id=domain.chain_id,
+        contract=to_bytes(domain.contract),
+        deal=to_bytes(deal),
+        plan_digest=to_bytes(plan_digest),
+        encryption_public_key=to_bytes(encryption_public_key),
+        enclave_address=to_bytes(enclave),
+    )
 
 
 def release_info(domain: Domain, deal: str, version: str, broker: str, nonce: str, enclave: str) -> bytes:

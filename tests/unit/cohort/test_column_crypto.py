@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from heartify.cohort.column_crypto import column_key, encode_fields, file_aad_prefix
+from heartify.cohort.column_crypto import column_key, file_aad_prefix
 from heartify.errors import IntegrityError
+from heartify.protocol.sealing import length_prefixed
 
 MASTER, DATASET, NONCE = b"m" * 32, b"d" * 32, b"n" * 32
 
@@ -54,7 +55,7 @@ def test_each_part_of_the_binding_changes_the_aad_prefix() -> None:
 def test_fields_cannot_be_shifted_into_each_other() -> None:
     splits = [(b"ab", b"c"), (b"a", b"bc"), (b"abc", b""), (b"", b"abc"), (b"abc",)]
 
-    assert all(encode_fields(*a) != encode_fields(*b) for a, b in itertools.combinations(splits, 2))
+    assert all(length_prefixed(*a) != length_prefixed(*b) for a, b in itertools.combinations(splits, 2))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from heartify.errors import InputError, PolicyError
 from heartify.lab.quote import Offers, build_quote
 from heartify.market.catalogue import CatalogueEntry, OfferedGrant, VersionDocuments
 from heartify.market.order_book import LiveOrder
-from heartify.protocol.canonical import encode_canonical
 from heartify.protocol.dictionary import Column, DataDictionary
 from heartify.protocol.eip712 import ZERO_ADDRESS
 from heartify.protocol.evidence import TeeKind
@@ -64,7 +63,7 @@ def documents(number: int, rows: int, described: DataDictionary) -> VersionDocum
         rows_rounded=rows,
         columns=(file,),
     )
-    return VersionDocuments(encode_canonical(manifest), encode_canonical(described), manifest, described)
+    return VersionDocuments(manifest, described)
 
 
 def grant(number: int, *, price: int = 100, columns=("age", "cvd"), release=RELEASE, **changes) -> OfferedGrant:
