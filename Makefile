@@ -6,7 +6,8 @@ UV     := $(BIN)/uv
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports contracts lock bench-gas bench-demo clean
+.PHONY: help demo test check lint types imports contracts lock referee bench bench-logistic bench-cox bench-screen bench-scale \
+        bench-gas bench-demo clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +25,11 @@ $(VENV)/.dev: $(UV) lock/dev.txt pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r lock/dev.txt
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -e .
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.bench: $(UV) lock/bench.txt pyproject.toml
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r lock/bench.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -e .
+	@touch $@ $(VENV)/.dev $(VENV)/.runtime
 
 demo: $(VENV)/.runtime ## four hospitals, one lab, one deal, one opened result
 	$(BIN)/heartify demo --out $(OUT)
@@ -49,6 +55,24 @@ contracts: $(VENV)/.dev
 lock: $(UV) ## resolve the lock files anew from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o lock/runtime.txt
 	$(UV) pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/runtime.txt -o lock/dev.txt
+	$(UV) pip compile -q pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/dev.txt -o lock/bench.txt
+
+referee: $(VENV)/.dev ## run R again and compare with the committed reference values
+	$(BIN)/python referee/check.py
+
+bench: bench-logistic bench-cox bench-screen bench-scale ## every benchmark of the statistics, with peers in the same run
+
+bench-logistic: $(VENV)/.bench ## 10 million encrypted rows against glum and scikit-learn
+	$(BIN)/python bench/logistic.py
+
+bench-cox: $(VENV)/.bench ## 1 million encrypted rows against R coxph and lifelines
+	$(BIN)/python bench/cox.py
+
+bench-screen: $(VENV)/.bench ## 10,000 candidates against plink2
+	$(BIN)/python bench/screen.py
+
+bench-scale: $(VENV)/.bench ## time and memory from 100 thousand to 100 million encrypted rows
+	$(BIN)/python bench/scale.py
 
 bench-gas: $(VENV)/.dev ## gas of match and settle from receipts on the embedded chain
 	$(BIN)/python bench/gas.py

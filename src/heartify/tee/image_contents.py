@@ -24,13 +24,13 @@ ENCLAVE_SOURCES = (
     "__init__.py",
     "errors.py",
     "protocol/*.py",
-    "stats/*.py",
-    "disclosure/*.py",
+    "stats/**/*.py",
+    "disclosure/**/*.py",
     "cohort/__init__.py",
     "cohort/column_crypto.py",
     "cohort/reader.py",
     "cohort/stored_form.py",
-    "enclave/*.py",
+    "enclave/**/*.py",
 )
 # cffi: the C call interface that coincurve and cryptography load.
 ENCLAVE_DISTRIBUTIONS = (
