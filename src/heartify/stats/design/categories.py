@@ -72,7 +72,8 @@ class Categorical:
         values = raw_column(columns, self.column)
         if not np.isin(values, self.levels).all():
             raise InvalidBlockError(f"factor {self.column!r} has values outside its levels")
-        return (values[:, None] == np.array(self.contrasts)).astype(np.float64)
+        indicators: FloatArray = (values[:, None] == np.array(self.contrasts)).astype(np.float64)
+        return indicators
 
 
 def found_categorical(spec: CategoricalSpec, values: FloatArray) -> Categorical:
