@@ -1,0 +1,46 @@
+"""Log-log confidence intervals of a probability, and reading a right-continuous step function."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtri
+
+from heartify.stats.blocks import FloatArray
+from heartify.stats.errors import InvalidBlockError
+
+
+def normal_quantile(level: float) -> float:
+    """Return the two-sided standard normal quantile of a confidence level.
+
+    Raises:
+        InvalidBlockError: the level is not strictly between 0 and 1.
+    """
+    if not 0.0 < level < 1.0:
+        raise InvalidBlockError("a confidence level lies strictly between 0 and 1")
+    return float(ndtri(0.5 + level / 2.0))
+
+
+def log_log_interval(p: FloatArray, se: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Return the interval exp(-exp(log(-log p) +- z se / (p log p))), NaN where p is 0 or 1 and no interval exists.
+
+    Source: Kalbfleisch and Prentice 2002, section 1.4; R's survfit(conf.type = "log-log"), also for incidences.
+    """
+    low, high = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
+    inside = (p > 0.0) & (p < 1.0) & np.isfinite(se)
+    log_p = np.log(p[inside])
+    reach = normal_quantile(level) * se[inside] / (p[inside] * -log_p)
+    low[inside] = np.exp(log_p * np.exp(reach))
+    high[inside] = np.exp(log_p * np.exp(-reach))
+    return low, high
+
+
+def step_at(time: FloatArray, values: FloatArray, at: FloatArray, before: float) -> FloatArray:
+    """Return the right-continuous step function with `values` (m,) from `time` (m,) on, at times (k,)."""
+    index = np.searchsorted(time, at, side="right")
+    return np.concatenate(([before], values))[index]
+
+
+def step_before(time: FloatArray, values: FloatArray, at: FloatArray, before: float) -> FloatArray:
+    """Return the left limit of the step function, at times (k,)."""
+    index = np.searchsorted(time, at, side="left")
+    return np.concatenate(([before], values))[index]
