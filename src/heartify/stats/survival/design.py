@@ -1,0 +1,149 @@
+"""The rows of all hospitals, standardised, sorted by stratum and time, one contiguous line per covariate.
+
+Within a stratum the partial likelihood does not change when a covariate is shifted, so each is centred per stratum
+and scaled by its pooled within-stratum SD. Columns are taken one at a time: the only full copy is the sorted one, in
+float64, or in float32 at half the memory (rounding each value by 6e-8 SD; all arithmetic stays float64).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartify.stats.blocks import FloatArray
+from heartify.stats.coding import CONSTANT_TOLERANCE, check_term_names
+from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
+from heartify.stats.survival.blocks import BaselineHazard, SurvivalSource, check_sources
+from heartify.stats.survival.risk_sets import IndexArray, RiskSets, build_risk_sets
+
+Precision = Literal["float64", "float32"]
+Lines = NDArray[np.float64] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Stratum:
+    """Hold one stratum: its label, sorted standardised lines Z (p, n), their means (p,) before, and its risk sets."""
+
+    label: tuple[str, int]
+    Z: Lines
+    mean: FloatArray
+    sets: RiskSets
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Design:
+    """Hold the strata that have an event, the pooled within-stratum scale (p,), and where each sorted row came from.
+
+    `rows` has one index array per stratum, into all rows in the order of the blocks.
+    """
+
+    strata: tuple[Stratum, ...]
+    rows: tuple[IndexArray, ...]
+    scale: FloatArray
+    n: int
+
+
+def build_design(
+    sources: Sequence[SurvivalSource],
+    term_names: Sequence[str],
+    baseline: BaselineHazard,
+    precision: Precision = "float64",
+) -> Design:
+    """Sort and standardise the rows of all sources; strata are hospital (or none) times the blocks' own strata.
+
+    Raises:
+        InvalidBlockError: sources or names do not fit together.
+        DegenerateOutcomeError: there is no event of interest.
+        RankDeficientError: a column is constant within every stratum.
+    """
+    check_sources(sources)
+    if precision not in ("float64", "float32"):
+        raise InvalidBlockError("precision must be float64 or float32")
+    check_term_names(term_names, len(term_names))
+    if not any(source.events for source in sources):
+        raise DegenerateOutcomeError("there is no event of interest")
+    labels, rows, sets = _sort_rows(sources, baseline)
+    bounds = np.concatenate(([0], np.cumsum([part.size for part in rows])))
+    Z, mean, scale = _read_columns(sources, np.concatenate(rows), bounds, len(term_names), precision)
+    _check_scales(mean, scale, term_names)
+    strata = [
+        Stratum(labels[s], Z[:, bounds[s] : bounds[s + 1]], mean[:, s], sets[s])
+        for s in range(len(rows))
+        if sets[s].times.size
+    ]
+    kept = tuple(part for part, one in zip(rows, sets, strict=True) if one.times.size)
+    return Design(tuple(strata), kept, scale, int(bounds[-1]))
+
+
+def _sort_rows(
+    sources: Sequence[SurvivalSource], baseline: BaselineHazard
+) -> tuple[list[tuple[str, int]], list[IndexArray], list[RiskSets]]:
+    members: dict[tuple[str, int], list[tuple[SurvivalSource, IndexArray, int]]] = {}
+    offset = 0
+    for source in sources:
+        hospital = source.name if baseline is BaselineHazard.PER_HOSPITAL else ""
+        for code, positions in _by_code(source):
+            members.setdefault((hospital, code), []).append((source, positions, offset))
+        offset += source.n
+    labels, rows, sets = [], [], []
+    for label, parts in members.items():
+        time = np.concatenate([source.time[positions] for source, positions, _ in parts])
+        order = np.argsort(time, kind="stable")
+        entry = None
+        if any(source.entry is not None for source, _, _ in parts):
+            entry = np.concatenate([_entry(source, positions) for source, positions, _ in parts])[order]
+        is_event = np.concatenate([source.event[positions] == 1 for source, positions, _ in parts])[order]
+        labels.append(label)
+        rows.append(np.concatenate([positions + start for _, positions, start in parts])[order])
+        sets.append(build_risk_sets(time[order], is_event, entry))
+    return labels, rows, sets
+
+
+def _by_code(source: SurvivalSource) -> list[tuple[int, IndexArray]]:
+    if source.stratum is None:
+        return [(0, np.arange(source.n))]
+    codes, level = np.unique(source.stratum, return_inverse=True)
+    order = np.argsort(level, kind="stable")
+    ends = np.cumsum(np.bincount(level))
+    return [(int(code), part) for code, part in zip(codes, np.split(order, ends[:-1]), strict=True)]
+
+
+def _entry(source: SurvivalSource, positions: IndexArray) -> FloatArray:
+    return np.full(positions.size, -np.inf) if source.entry is None else source.entry[positions]
+
+
+def _read_columns(
+    sources: Sequence[SurvivalSource], order: IndexArray, bounds: IndexArray, p: int, precision: Precision
+) -> tuple[Lines, FloatArray, FloatArray]:
+    """Return Z (p, n), the stratum means (p, strata) and the scale (p,); a constant line stays centred, scale 0."""
+    Z: Lines = np.empty((p, order.size), dtype=np.dtype(precision))
+    mean, scale = np.empty((p, bounds.size - 1)), np.empty(p)
+    streams = [source.iterate_columns() for source in sources]
+    sizes = np.diff(bounds)
+    for j in range(p):
+        parts = [next(stream, None) for stream in streams]
+        present = [part for part in parts if part is not None]
+        if len(present) != len(parts):
+            raise InvalidBlockError(f"expected {p} columns in every block, got fewer")
+        whole = present[0] if len(present) == 1 else np.concatenate(present)
+        line = whole[order].astype(np.float64, copy=False)
+        for s, size in enumerate(sizes):
+            part = line[bounds[s] : bounds[s + 1]]
+            mean[j, s] = part.sum() / size
+            part -= mean[j, s]
+        scale[j] = np.sqrt(line @ line / max(order.size - sizes.size, 1))
+        Z[j] = np.divide(line, scale[j] if scale[j] > 0.0 else 1.0, out=line)
+    if any(next(stream, None) is not None for stream in streams):
+        raise InvalidBlockError(f"expected {p} columns in every block, got more")
+    return Z, mean, scale
+
+
+def _check_scales(mean: FloatArray, scale: FloatArray, term_names: Sequence[str]) -> None:
+    constant = scale <= CONSTANT_TOLERANCE * np.abs(mean).max(axis=1)
+    if constant.any():
+        names = ", ".join(name for name, flag in zip(term_names, constant, strict=True) if flag)
+        raise RankDeficientError(f"constant within every stratum: {names}")
