@@ -24,6 +24,8 @@ from heartify.stats.likelihood import LikelihoodSums
 from heartify.stats.newton import Maximum, invert_information, maximise
 from heartify.stats.separation import check_standard_errors
 
+_Strata = list[tuple[int, FineGrayStratum]]
+
 RANK_TOLERANCE = 1e-10  # least eigenvalue of the correlation-scaled information at zero
 
 
@@ -150,12 +152,9 @@ def checked_matrix(X: object) -> FloatArray:
     return matrix
 
 
-_Strata = list[tuple[int, FineGrayStratum]]
-
-
 def _codes(stratum: IntArray | None, censoring_group: IntArray | None, n: int) -> tuple[IntArray, IntArray]:
     zeros = np.zeros(n, dtype=np.int64)
-    strata = zeros if stratum is None else group_codes(stratum, n, "stratum")[0][group_codes(stratum, n, "stratum")[1]]
+    strata = zeros if stratum is None else np.take(*group_codes(stratum, n, "stratum"))
     groups = zeros if censoring_group is None else group_codes(censoring_group, n, "censoring_group")[1]
     return strata, groups
 

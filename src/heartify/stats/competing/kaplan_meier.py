@@ -118,9 +118,9 @@ def kaplan_meier(table: EventTable, *, cause: int | None = None, level: float = 
 def product_limit(events: IntArray, at_risk: IntArray) -> tuple[FloatArray, FloatArray]:
     """Return the product of 1 - d / n (m,) and Greenwood's sum of d / (n (n - d)) (m,), for n > 0."""
     rest = (at_risk - events).astype(np.float64)
-    survival = np.cumprod(rest / at_risk)
+    survival = np.cumprod(rest / at_risk, dtype=np.float64)
     terms = np.divide(events, at_risk * rest, out=np.zeros(rest.size), where=rest > 0)
-    return survival, np.cumsum(terms)
+    return survival, np.cumsum(terms, dtype=np.float64)
 
 
 def _filled(bound: FloatArray) -> FloatArray:

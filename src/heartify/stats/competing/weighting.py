@@ -57,7 +57,7 @@ def censoring_curve(rows: FollowUp, ties: CensoringTies = CensoringTies.EVENTS_F
 
 
 def censoring_martingale(curve: CensoringCurve, time: FloatArray, censored: BoolArray, pull: FloatArray) -> FloatArray:
-    """Return, per row (n, k), the integral of pull (c, k) over the row's censoring martingale, without delayed entry."""
+    """Return, per row (n, k), the integral of pull (c, k) over its censoring martingale, without delayed entry."""
     step = pull * (curve.censored / curve.at_risk)[:, None]
     running = np.vstack([np.zeros(pull.shape[1]), np.cumsum(step, axis=0)])
     exposed = np.searchsorted(curve.time, time, side="right")
