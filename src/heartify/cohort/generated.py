@@ -288,7 +288,13 @@ column = "heart_rate"
 name = "bmi"
 column = "bmi"
 
-[analysis]
-model = "logistic"
-hospital_effect = "fixed-intercepts"
+[describe]
+
+[performance]
+optimism = 50
+
+[weights]
+bootstrap = 100
+
+[heterogeneity]
 """

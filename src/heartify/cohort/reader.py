@@ -74,7 +74,7 @@ def iterate_parts(
 
     Raises IntegrityError; a caller must discard what it has read when a later part fails.
     """
-    wanted = _check_request(manifest, dictionary, columns, keys)
+    wanted = check_request(manifest, dictionary, columns, keys)
     for part in range(len(manifest.files_of(columns[0]))):
         arrays: dict[str, ColumnArray] = {}
         row_counts: set[int] = set()
@@ -88,10 +88,18 @@ def iterate_parts(
         yield arrays
 
 
-def _check_request(
-    manifest: Manifest, dictionary: DataDictionary, columns: Sequence[str], keys: Mapping[str, bytes]
+def check_request(
+    manifest: Manifest,
+    dictionary: DataDictionary,
+    columns: Sequence[str],
+    keys: Mapping[str, bytes],
+    *,
+    max_bytes: int = MAX_READ_BYTES,
 ) -> tuple[Column, ...]:
-    """Check what can be refused before any file is fetched, and return the dictionary's columns."""
+    """Check what can be refused before any file is fetched, and return the dictionary's columns.
+
+    Raises IntegrityError.
+    """
     if dictionary.digest() != manifest.dictionary_digest:
         raise IntegrityError("dictionary-digest: this is not the dictionary of the dataset version")
     if not columns or len(set(columns)) != len(columns):
@@ -107,7 +115,7 @@ def _check_request(
             if entry.size > max_file_bytes(declared[name], entry.padded_rows):
                 raise IntegrityError("file-size: a file is declared larger than its rows can be")
             total_bytes += entry.size
-    if total_bytes > MAX_READ_BYTES:
+    if total_bytes > max_bytes:
         raise IntegrityError("read-size: the columns asked for are larger than a reader accepts")
     return tuple(declared[name] for name in columns)
 
@@ -119,28 +127,43 @@ def _read_file(manifest: Manifest, entry: ColumnFile, column: Column, key: bytes
         raise IntegrityError("file-size: a file does not have the size that the manifest declares")
     if hashlib.sha256(data).digest() != to_bytes(entry.digest):
         raise IntegrityError("file-digest: a file is not the one that the manifest declares")
-    # pyarrow has accepted plaintext files in spite of decryption properties, and a wrong leading magic.
-    if data[:4] != ENCRYPTED_MAGIC or data[-4:] != ENCRYPTED_MAGIC:
+    check_magic(data[:4], data[-4:])
+    properties = decryption_properties(manifest, entry, key)
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data), decryption_properties=properties)
+        check_shape(parquet, entry, column)
+        values = parquet.read(use_threads=False).column(0).to_numpy()
+    except (OSError, MemoryError, ValueError, pa.ArrowException) as exc:
+        # The library's text stays in the cause: it is not ours to vouch that it holds no value.
+        raise IntegrityError("file-decryption: a file does not open under its key as this part of this column") from exc
+    return _without_padding(values, row_count(parquet), entry, column)
+
+
+def check_magic(first: bytes, last: bytes) -> None:
+    """Check a file's first and last four bytes: pyarrow has accepted plaintext in spite of decryption properties.
+
+    Raises IntegrityError.
+    """
+    if first != ENCRYPTED_MAGIC or last != ENCRYPTED_MAGIC:
         raise IntegrityError("file-plaintext: a file is not an encrypted Parquet file")
+
+
+def decryption_properties(manifest: Manifest, entry: ColumnFile, key: bytes) -> pe.FileDecryptionProperties:
+    """Return what opens a file as this part of this column of this version, and as nothing else."""
     prefix = file_aad_prefix(
         dataset=to_bytes(manifest.dataset),
         version_nonce=to_bytes(manifest.version_nonce),
         column=entry.column,
         part=entry.part,
     )
-    properties = pe.create_decryption_properties(key, aad_prefix=prefix, allow_plaintext_files=False)
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(data), decryption_properties=properties)
-        _check_shape(parquet, entry, column)
-        values = parquet.read(use_threads=False).column(0).to_numpy()
-    except (OSError, MemoryError, ValueError, pa.ArrowException) as exc:
-        # The library's text stays in the cause: it is not ours to vouch that it holds no value.
-        raise IntegrityError("file-decryption: a file does not open under its key as this part of this column") from exc
-    return _without_padding(values, _row_count(parquet), entry, column)
+    return pe.create_decryption_properties(key, aad_prefix=prefix, allow_plaintext_files=False)
 
 
-def _check_shape(parquet: pq.ParquetFile, entry: ColumnFile, column: Column) -> None:
-    """Check the decrypted footer before any page is decoded: nothing may expand beyond the declared rows."""
+def check_shape(parquet: pq.ParquetFile, entry: ColumnFile, column: Column) -> None:
+    """Check the decrypted footer before any page is decoded: nothing may expand beyond the declared rows.
+
+    Raises IntegrityError.
+    """
     metadata = parquet.metadata
     if not parquet.schema_arrow.equals(stored_schema(column)):
         raise IntegrityError("file-schema: a file's column has another name or type than the dictionary declares")
@@ -157,17 +180,31 @@ def _check_shape(parquet: pq.ParquetFile, entry: ColumnFile, column: Column) -> 
             raise IntegrityError("file-encoding: a file uses an encoding that the format does not allow")
 
 
-def _row_count(parquet: pq.ParquetFile) -> int:
+def row_count(parquet: pq.ParquetFile) -> int:
+    """Return the part's true number of rows, as the decrypted footer states it.
+
+    Raises IntegrityError.
+    """
     text = (parquet.metadata.metadata or {}).get(ROWS_FIELD, b"")
     if len(text) != ROWS_DIGITS or not text.isdigit():
         raise IntegrityError("file-rows: a file does not say how many rows it has")
     return int(text)
 
 
+def check_padding(rows: int, entry: ColumnFile) -> None:
+    """Check that padding fills at most one step: less, unless the version is empty.
+
+    Raises IntegrityError.
+    """
+    if not entry.padded_rows - PADDING_ROWS <= rows <= entry.padded_rows:
+        raise IntegrityError("file-rows: a file's row count does not fit its padding")
+
+
 def _without_padding(values: StoredArray, rows: int, entry: ColumnFile, column: Column) -> StoredArray:
     """Return the true rows; padding must fill less than one step (all of it only when the version is empty)."""
-    if len(values) != entry.padded_rows or not entry.padded_rows - PADDING_ROWS <= rows <= entry.padded_rows:
+    if len(values) != entry.padded_rows:
         raise IntegrityError("file-rows: a file's row count does not fit its padding")
+    check_padding(rows, entry)
     if not is_missing(values[rows:], column).all():
         raise IntegrityError("file-padding: a file's padding holds values")
     if not has_valid_values(values, column):

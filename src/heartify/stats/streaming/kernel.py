@@ -1,0 +1,173 @@
+"""The logistic sums of one chunk: few passes over a block of rows that stays in the processor's cache.
+
+Blocks lie transposed, one row an intercept or a term, so that columns are cast and centred into place without a copy.
+The block length keeps each matrix product under a million multiplications, where OpenBLAS has a kernel for small
+matrices that is several times as fast. Each block is summed in the working precision, blocks add up in double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from heartify.stats.blocks import FloatArray
+from heartify.stats.errors import InvalidBlockError
+from heartify.stats.likelihood import LikelihoodSums, empty_sums
+from heartify.stats.streaming.rows import RealArray
+
+SMALL_PRODUCT = 1_000_000
+MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 512, 8_192
+Work = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Centring:
+    """Hold the fixed affine map z = (x - shift) / scale, both (p,): it conditions the sums and changes no estimate."""
+
+    shift: FloatArray
+    scale: FloatArray
+
+    def load_block(self, columns: Sequence[RealArray], rows: slice, out: Work) -> None:
+        """Write z of these rows into `out` (p, m), cast to its precision after the subtraction in double."""
+        for column, shift, scale, target in zip(columns, self.shift, self.scale, out, strict=True):
+            if shift == 0.0:
+                np.copyto(target, column[rows], casting="unsafe")
+            else:
+                np.subtract(column[rows], shift, out=target, casting="unsafe")
+            if scale != 1.0:
+                np.divide(target, scale, out=target)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RowSums:
+    """Hold n, the events, and the sums and sums of squares (p,) of z over some rows; they add up."""
+
+    n: int
+    events: int
+    total: FloatArray
+    squares: FloatArray
+
+    def __add__(self, other: RowSums) -> RowSums:
+        return RowSums(
+            self.n + other.n, self.events + other.events, self.total + other.total, self.squares + other.squares
+        )
+
+
+def empty_row_sums(p: int) -> RowSums:
+    """Return the sums over no rows, for p terms."""
+    return RowSums(0, 0, np.zeros(p), np.zeros(p))
+
+
+def block_rows(q: int) -> int:
+    """Return the number of rows of a block for q parameters."""
+    fitting = SMALL_PRODUCT // (q * q) // 64 * 64
+    return min(MAX_BLOCK_ROWS, max(MIN_BLOCK_ROWS, fitting))
+
+
+def chunk_likelihood(
+    columns: Sequence[RealArray], y: RealArray, centring: Centring, parameters: FloatArray, precision: DTypeLike
+) -> LikelihoodSums:
+    """Return the sums of a chunk at `parameters` (1 + p,), intercept first, for the terms z.
+
+    With s = (2y - 1) eta and t = exp(-|s|), nothing is formed by a subtraction of nearly equal numbers:
+    log expit(s) = min(s, 0) - log1p(t), expit(-s) = t / (1 + t) or 1 / (1 + t), mu (1 - mu) = t / (1 + t)^2.
+    """
+    work = _Block(parameters.size, y.size, precision)
+    theta = parameters.astype(precision)
+    total = empty_sums(parameters.size)
+    with np.errstate(all="ignore"):  # a candidate far out may overflow; its log-likelihood is then no improvement
+        for rows in work.slices:
+            work.load(columns, y, rows, centring)
+            total = total + work.likelihood(theta)
+    return total
+
+
+def checked_chunk_sums(
+    columns: Sequence[RealArray], y: RealArray, centring: Centring, parameters: FloatArray, precision: DTypeLike
+) -> tuple[LikelihoodSums, RowSums]:
+    """Return the likelihood's sums and the rows' own from one pass, which also checks the values.
+
+    Raises:
+        InvalidBlockError: y has values other than 0 and 1, or a column has missing, infinite or too large values.
+    """
+    work = _Block(parameters.size, y.size, precision)
+    theta = parameters.astype(precision)
+    likelihood, counts = empty_sums(parameters.size), empty_row_sums(len(columns))
+    with np.errstate(all="ignore"):
+        for rows in work.slices:
+            work.load(columns, y, rows, centring)
+            counts = counts + work.row_sums()
+            likelihood = likelihood + work.likelihood(theta)
+    if not np.isfinite(counts.squares).all():
+        raise InvalidBlockError("a column has missing, infinite or too large values")
+    return likelihood, counts
+
+
+def chunk_margins(
+    columns: Sequence[RealArray], y: RealArray, centring: Centring, direction: FloatArray
+) -> tuple[float, float]:
+    """Return the least and largest margin (2y - 1) z'd of a chunk, in double; (inf, -inf) without rows."""
+    work = _Block(direction.size, y.size, np.float64)
+    least, largest = np.inf, -np.inf
+    for rows in work.slices:
+        work.load(columns, y, rows, centring)
+        margins = work.sign * np.dot(direction, work.Z)
+        least, largest = min(least, float(margins.min())), max(largest, float(margins.max()))
+    return least, largest
+
+
+class _Block:
+    """Working arrays for blocks of one chunk: Z (q, m) with a first row of ones, and sign = 2y - 1 (m,)."""
+
+    def __init__(self, q: int, n: int, precision: DTypeLike) -> None:
+        blocks = -(-n // block_rows(q))
+        rows = -(-n // max(1, blocks))  # blocks of nearly one length: a short last one costs as much as a long one
+        self.slices = [slice(first, min(first + rows, n)) for first in range(0, n, rows)] if n else []
+        self._all = np.ones((2, q, rows), precision)
+        self._lines = np.empty((5, rows), precision)
+        self._use(rows)
+
+    def _use(self, m: int) -> None:
+        self.Z, self._weighted = self._all[0, :, :m], self._all[1, :, :m]
+        self.sign, self._s, self._t, self._u, self._tail = self._lines[:, :m]
+
+    def load(self, columns: Sequence[RealArray], y: RealArray, rows: slice, centring: Centring) -> None:
+        if rows.stop - rows.start != self.sign.size:
+            self._use(rows.stop - rows.start)
+        centring.load_block(columns, rows, self.Z[1:])
+        np.multiply(y[rows], 2.0, out=self.sign, casting="unsafe")
+        np.subtract(self.sign, 1.0, out=self.sign)
+
+    def row_sums(self) -> RowSums:
+        if not (np.abs(self.sign, out=self._s) == 1.0).all():
+            raise InvalidBlockError("the outcome has values other than 0 and 1")
+        m = self.sign.size
+        events = (m + round(float(self.sign.sum(dtype=np.float64)))) // 2
+        Z = self.Z[1:]
+        # Not by einsum, whose plain running sum costs single precision two digits.
+        squares = np.dot(np.square(Z, out=self._weighted[1:]), self.Z[0])
+        return RowSums(m, events, np.dot(Z, self.Z[0]).astype(np.float64), squares.astype(np.float64))
+
+    def likelihood(self, theta: Work) -> LikelihoodSums:
+        sign, s, t, u, tail = self.sign, self._s, self._t, self._u, self._tail
+        np.multiply(sign, np.dot(theta, self.Z), out=s)
+        np.abs(s, out=t)
+        np.negative(t, out=t)
+        np.exp(t, out=t)
+        np.add(t, 1.0, out=u)
+        np.reciprocal(u, out=u)
+        np.multiply(t, u, out=tail)
+        weight = np.multiply(tail, u)
+        np.copyto(tail, u, where=s < 0.0)
+
+        gradient = np.dot(self.Z, np.multiply(sign, tail, out=u))
+        np.multiply(self.Z, weight, out=self._weighted)
+        information = np.dot(self._weighted, self.Z.T)
+        np.minimum(s, 0.0, out=s)
+        np.log1p(t, out=t)
+        loglik = float(s.sum(dtype=np.float64)) - float(t.sum(dtype=np.float64))
+        return LikelihoodSums(loglik, gradient.astype(np.float64), information.astype(np.float64))
