@@ -27,6 +27,7 @@ Measure = Callable[[FloatArray, FloatArray], Sequence[float]]  # predictions, ou
 
 RISK_MEASURES = ("auc", "calibration_slope", "brier", "scaled_brier")
 MOST_FAILED = 0.5  # of the replicates: beyond this the pipeline itself is in doubt
+NO_VARIATION = 1e-6  # over the replicates: rounding, of a measure that is fixed by the fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,16 @@ class CorrectedMeasure:
     """One measure: apparent, its mean optimism, corrected = apparent - optimism, and a 95 % interval.
 
     The interval holds the 2.5 % and 97.5 % quantiles of the replicates' own apparent values, shifted by the optimism
-    (Noma et al. 2021, Stat Med 40:5691). `monte_carlo_se` is that of `optimism`, from the number of replicates.
+    (Noma et al. 2021, Stat Med 40:5691); it is None for a measure whose apparent value cannot vary, such as the slope
+    of a maximum-likelihood fit on its own rows. `monte_carlo_se` is that of `optimism`, from the number of replicates.
     """
 
     name: str
     apparent: float
     optimism: float
     corrected: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     monte_carlo_se: float
 
 
@@ -124,10 +126,20 @@ def resample_rows(groups: Sequence[Rows], generator: np.random.Generator) -> Row
 
 def _correct(names: Sequence[str], apparent: FloatArray, pairs: FloatArray) -> tuple[CorrectedMeasure, ...]:
     """Return the measures from pairs (replicates, 2, k): on the rows learnt from, and on the original rows."""
-    differences = pairs[:, 0] - pairs[:, 1]
-    optimism = differences.mean(axis=0)
-    error = differences.std(axis=0, ddof=1) / np.sqrt(len(pairs))
-    low, high = np.quantile(pairs[:, 0], (0.025, 0.975), axis=0) - optimism
-    columns = (apparent, optimism, apparent - optimism, low, high, error)
-    rows = zip(*columns, strict=True)
-    return tuple(CorrectedMeasure(name, *(float(v) for v in row)) for name, row in zip(names, rows, strict=True))
+    learnt, judged = pairs[:, 0], pairs[:, 1]
+    optimism = (learnt - judged).mean(axis=0)
+    error = (learnt - judged).std(axis=0, ddof=1) / np.sqrt(len(pairs))
+    intervals = (np.quantile(learnt, (0.025, 0.975), axis=0) - optimism).T
+    varies = np.ptp(learnt, axis=0) > NO_VARIATION
+    return tuple(
+        CorrectedMeasure(
+            name=name,
+            apparent=float(apparent[k]),
+            optimism=float(optimism[k]),
+            corrected=float(apparent[k] - optimism[k]),
+            ci_low=float(intervals[k, 0]) if varies[k] else None,
+            ci_high=float(intervals[k, 1]) if varies[k] else None,
+            monte_carlo_se=float(error[k]),
+        )
+        for k, name in enumerate(names)
+    )
