@@ -84,6 +84,9 @@ out$finegray_strata <- geskus("finegray(Surv(time, state) ~ strata(hospital) + .
   "coxph(Surv(fgstart, fgstop, fgstatus) ~ age + male + sbp + smoker + strata(centre), f, weights = fgwt, ties = 'breslow', cluster = id, control = tight)")
 out$finegray_entry_strata <- geskus("finegray(Surv(entry, time, state) ~ strata(hospital) + ., d, etype = 'event', id = id)",
   "coxph(Surv(fgstart, fgstop, fgstatus) ~ age + male + sbp + smoker + strata(centre), f, weights = fgwt, ties = 'breslow', cluster = id, control = tight)")
+call <- "coxph(Surv(time, one) ~ age + male + sbp + smoker, d, ties = 'breslow', control = tight)"
+cox <- eval(parse(text = call))
+out$cox <- list(call = call, coef = plain(coef(cox)), var = rows(cox$var), loglik = plain(cox$loglik))
 
 # --- concordance
 pairs <- function(call) {

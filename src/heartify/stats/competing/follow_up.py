@@ -24,6 +24,8 @@ MAX_EVENT_CODE = 99  # a table has one column per code: a stray 20261122 must no
 class FollowUp:
     """Hold time (n,), event (n,) with 0 = censored and 1, 2, .. = cause, and entry (n,) or None for no delayed entry.
 
+    Times are compared exactly: where they come from arithmetic, round them first, or ties are lost.
+
     Raises:
         InvalidBlockError: shapes differ, there are no rows, a time is not finite, an event code is not a whole number
             from 0 to 99, or someone enters at or after the end of follow-up.

@@ -17,6 +17,8 @@ from heartify.stats.blocks import FloatArray
 from heartify.stats.competing.event_table import EventTable
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
 
+RANK_TOLERANCE = 1e-10  # least eigenvalue of the scores' correlation
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GrayTest:
@@ -40,13 +42,11 @@ class _Moment:
     incidence: FloatArray
 
 
-def gray_test(
-    strata: Sequence[Mapping[int, EventTable]], *, cause: int = 1, rho: float = 0.0, ridge: float = 1e-10
-) -> GrayTest:
+def gray_test(strata: Sequence[Mapping[int, EventTable]], *, cause: int = 1, rho: float = 0.0) -> GrayTest:
     """Test equality of the incidence of `cause` among groups; each stratum maps group code to table.
 
-    Scores and covariances add over strata. `rho` weighs by (1 - F)^rho; `ridge` is the least accepted reciprocal
-    condition. Source: Gray 1988, Annals of Statistics 16:1141; equals R's cmprsk::cuminc(...)$Tests, strata included.
+    Scores and covariances add over strata. `rho` weighs by (1 - F)^rho. Source: Gray 1988,
+    Annals of Statistics 16:1141; equals R's cmprsk::cuminc(...)$Tests, strata included.
 
     Raises:
         InvalidBlockError: no strata, fewer than two groups, a cause out of range, delayed entry.
@@ -67,16 +67,16 @@ def gray_test(
         own_score, own_covariance = _stratum([tables[group] for group in sorted(tables)], cause, rho)
         score[present] += own_score
         covariance[np.ix_(present, present)] += own_covariance
-    chi2 = _quadratic_form(score[:-1], covariance[:-1, :-1], ridge)
+    chi2 = _quadratic_form(score[:-1], covariance[:-1, :-1])
     return GrayTest(chi2, g - 1, float(gammaincc((g - 1) / 2.0, chi2 / 2.0)), score, covariance)
 
 
-def _quadratic_form(score: FloatArray, covariance: FloatArray, ridge: float) -> float:
+def _quadratic_form(score: FloatArray, covariance: FloatArray) -> float:
     scale = np.sqrt(np.diag(covariance))
     if not (scale > 0).all():
         raise RankDeficientError("a group shares no risk set with another")
     correlation = covariance / np.outer(scale, scale)
-    if float(np.linalg.eigvalsh(correlation)[0]) < ridge:
+    if float(np.linalg.eigvalsh(correlation)[0]) < RANK_TOLERANCE:
         raise RankDeficientError("groups cannot be told apart")
     try:
         return float(score / scale @ solve(correlation, score / scale, assume_a="pos"))

@@ -8,6 +8,9 @@ from scipy.special import ndtri
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
 
+ROUNDING = 1e-12  # a sum of increments this close to 1 is 1
+LARGEST_REACH = 700.0  # beyond it exp overflows, and the interval is all of (0, 1)
+
 
 def normal_quantile(level: float) -> float:
     """Return the two-sided standard normal quantile of a confidence level.
@@ -26,9 +29,9 @@ def log_log_interval(p: FloatArray, se: FloatArray, level: float) -> tuple[Float
     Source: Kalbfleisch and Prentice 2002, section 1.4; R's survfit(conf.type = "log-log"), also for incidences.
     """
     low, high = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
-    inside = (p > 0.0) & (p < 1.0) & np.isfinite(se)
+    inside = (p > 0.0) & (p < 1.0 - ROUNDING) & np.isfinite(se)
     log_p = np.log(p[inside])
-    reach = normal_quantile(level) * se[inside] / (p[inside] * -log_p)
+    reach = np.minimum(normal_quantile(level) * se[inside] / (p[inside] * -log_p), LARGEST_REACH)
     low[inside] = np.exp(log_p * np.exp(reach))
     high[inside] = np.exp(log_p * np.exp(-reach))
     return low, high
