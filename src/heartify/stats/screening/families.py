@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.special import chdtrc
 
 from heartify.stats.blocks import FloatArray
-from heartify.stats.errors import InvalidBlockError
 from heartify.stats.screening.candidates import CandidateBlock, as_doubles, check_rows
 from heartify.stats.screening.cox_score import CoxNull, cross_information, full_information, restrict, risk_sums
 from heartify.stats.screening.logistic_score import LogisticNull, profile_base
-from heartify.stats.screening.missing import check_finite_or_missing
+from heartify.stats.screening.missing import check_finite_or_missing, null_on_rows
 from heartify.stats.screening.sums import solve_semidefinite
 
 CONSTANT_TOLERANCE = 1e-24  # a centred sum of squares below this part of the one not centred is rounding
@@ -28,7 +28,8 @@ RANK_TOLERANCE = 1e-8  # least eigenvalue kept, of the family's information scal
 class FamilyTest:
     """A family's joint test: chi2 on `df` (its rank given the base, at most k), over n rows with `events` events.
 
-    df 0 (chi2 0, p 1): every member is constant or a combination of the base.
+    df 0 (chi2 0, p 1): every member is constant or a combination of the base; n 0: no complete rows with a varying
+    outcome, or a null without a maximum on them.
     """
 
     name: str
@@ -64,19 +65,25 @@ class _FamilySums:
         )
 
 
-def score_test_family(null: LogisticNull | CoxNull, name: str, family: CandidateBlock) -> FamilyTest:
-    """Test the members of a family (k <= a few hundred) jointly against the null.
+def score_test_family(
+    null: LogisticNull | CoxNull, name: str, family: CandidateBlock, *, missing: Literal["refit", "one-step"] = "refit"
+) -> FamilyTest:
+    """Test the members of a family (k <= a few hundred) jointly against the null; `missing` as in `ScreenOptions`.
 
     Raises:
-        InvalidBlockError: the family does not fit the null's hospitals and rows, holds an infinite value, or has no
-            complete rows in a hospital where the outcome varies.
+        InvalidBlockError: the family does not fit the null's hospitals and rows, or holds an infinite value.
     """
     check_rows(family, null.rows)
     check_finite_or_missing(family)
     values = [as_doubles(part) for part in family.parts]
-    found = _logistic_sums(null, values) if isinstance(null, LogisticNull) else _cox_sums(null, values)
+    if isinstance(null, CoxNull):
+        found = _cox_sums(null, values)
+    elif missing == "refit" and any(np.isnan(part).any() for part in values):
+        found = _own_rows_sums(null, values)
+    else:
+        found = _logistic_sums(null, values)
     if not found:
-        raise InvalidBlockError(f"family {name!r} has no complete rows with a varying outcome")
+        return FamilyTest(name, family.names, 0, 0, 0.0, 0, 1.0)
     total = found[0]
     for part in found[1:]:
         total = total + part
@@ -96,6 +103,15 @@ def _quadratic(u: FloatArray, V: FloatArray, before: tuple[FloatArray, FloatArra
     kept = values > RANK_TOLERANCE
     rotated = vectors[:, kept].T @ (scale * u)
     return float(np.sum(rotated**2 / values[kept])), int(kept.sum())
+
+
+def _own_rows_sums(null: LogisticNull, values: Sequence[FloatArray]) -> list[_FamilySums]:
+    known = [np.asarray(~np.isnan(part).any(axis=1)) for part in values]
+    own = null_on_rows(null, known)
+    if own is None:
+        return []
+    parts = {block.name: part[rows] for block, part, rows in zip(null.blocks, values, known, strict=True)}
+    return _logistic_sums(own, [parts[block.name] for block in own.blocks])
 
 
 def _logistic_sums(null: LogisticNull, values: Sequence[FloatArray]) -> list[_FamilySums]:

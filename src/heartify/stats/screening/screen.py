@@ -64,13 +64,14 @@ class CandidateState(IntEnum):
 class ScreenOptions:
     """How to screen.
 
-    precision: "single" is twice as fast, z within 1e-4; Cox is always double. missing: "one-step" from the full null,
-    or "refit" the null on each pattern of missing rows. A hit with |z| > 2 whose minor count times the rarer outcome's
-    share is below `min_expected` is marked for refit by Firth's method. pi0_method: see `storey`.
+    precision: "single" is twice as fast, z within 1e-4; Cox is always double. missing: "refit" the null on each pattern
+    of missing rows, exactly; or "one-step" from the full null, at no cost (module `missing`; Cox: always). robust: z
+    by the sandwich variance too. A hit with |z| > 2 whose minor count times the rarer outcome's share is below
+    `min_expected` is marked for refit by Firth's method. pi0_method: see `storey`.
     """
 
     precision: Literal["single", "double"] = "double"
-    missing: Literal["one-step", "refit"] = "one-step"
+    missing: Literal["refit", "one-step"] = "refit"
     robust: bool = False
     threads: int = 1
     min_expected: float = 20.0
@@ -164,7 +165,7 @@ def screen(
     names = tuple(name for unit in units for name in unit.names)
     if len(set(names)) != len(names):
         raise InvalidBlockError("a candidate's name occurs twice")
-    tests = tuple(score_test_family(null, name, block) for name, block in families)
+    tests = tuple(score_test_family(null, name, block, missing=options.missing) for name, block in families)
     return _assemble(null, names, units, options, tests)
 
 

@@ -87,7 +87,9 @@ def test_row_order_and_scale_change_no_z(r, strata, candidates, seed):
 def test_a_hospital_without_events_changes_nothing(r, strata, candidates):
     block = candidates(["sbp", "chol"])
     null = cox_null(strata, np.array(r["cox"]["efron"]["coef"]))
-    censored = SurvivalStratum("e", np.array([[50.0, 1.0], [61.0, 0.0]]), np.zeros(2), np.array([5.0, 9.0]), np.zeros(2))
+    censored = SurvivalStratum(
+        "e", np.array([[50.0, 1.0], [61.0, 0.0]]), np.zeros(2), np.array([5.0, 9.0]), np.zeros(2)
+    )
     wider = cox_null([*strata, censored], null.coef)
 
     found = screen(wider, [CandidateBlock(block.names, (*block.parts, np.array([[1.0, np.nan], [2.0, 5.0]])))])

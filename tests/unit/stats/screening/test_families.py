@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heartify.stats import InvalidBlockError
-from heartify.stats.screening import CandidateBlock, cox_null, score_test_family, screen
+from heartify.stats.screening import CandidateBlock, ScreenOptions, cox_null, score_test_family, screen
 
 
 @pytest.mark.parametrize(("family", "members"), [("grade", ["g2", "g3"]), ("panel", ["sbp", "chol", "noise"])])
@@ -24,10 +24,12 @@ def test_a_family_equals_raos_test_in_r(r, null, candidates, family, members):
 def test_a_family_of_one_is_the_single_test(null, candidates, cohort):
     block = candidates(["chol"], unknown=cohort["unknown"])
 
-    found = score_test_family(null, "one", block)
+    for missing in ("refit", "one-step"):
+        found = score_test_family(null, "one", block, missing=missing)
 
-    assert found.chi2 == pytest.approx(screen(null, [block]).z[0] ** 2, rel=1e-10)
-    assert found.n == np.count_nonzero(~cohort["unknown"])
+        single = screen(null, [block], ScreenOptions(missing=missing))
+        assert found.chi2 == pytest.approx(single.z[0] ** 2, rel=1e-10)
+        assert found.n == np.count_nonzero(~cohort["unknown"])
 
 
 def test_dependent_members_are_tested_on_their_rank(r, null, strata, candidates):
@@ -70,12 +72,18 @@ def test_rows_count_where_all_members_are_known(r, null, strata, candidates):
         assert found.chi2 == pytest.approx(same.chi2, rel=1e-12)
 
 
-def test_a_family_that_nobody_knows_is_refused(r, null, strata):
+def test_a_family_that_nobody_knows_is_not_tested(r, null, strata):
     parts = tuple(np.full((n, 2), np.nan) for n in null.rows)
 
     for model in (null, cox_null(strata, np.array(r["cox"]["efron"]["coef"]))):
-        with pytest.raises(InvalidBlockError, match="no complete rows"):
-            score_test_family(model, "unknown", CandidateBlock(("x", "y"), parts))
+        found = score_test_family(model, "unknown", CandidateBlock(("x", "y"), parts))
+
+        assert (found.n, found.chi2, found.df, found.p) == (0, 0.0, 0, 1.0)
+
+
+def test_a_family_that_does_not_fit_is_refused(null, candidates):
+    with pytest.raises(InvalidBlockError, match="differ in hospitals or rows"):
+        score_test_family(null, "few", CandidateBlock(("g2",), candidates(["g2"]).parts[:2]))
 
 
 def test_families_come_with_the_screen(null, candidates):
