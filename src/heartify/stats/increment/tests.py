@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.linalg import LinAlgError
+import numpy as np
+from scipy.linalg import eigvalsh
 from scipy.special import gammaincc
 
 from heartify.stats.blocks import CohortBlock, FloatArray
@@ -19,7 +20,9 @@ from heartify.stats.errors import RankDeficientError
 from heartify.stats.increment.nested import NestedLogistic, Offsets
 from heartify.stats.newton import Maximum, solve_information
 
+SINGULAR = 1e-13  # least eigenvalue of the scaled information that is no rounding
 SMALLEST_P = 1e-290  # below this the upper tail is evaluated on the log scale
+FRACTION_TERMS = 200  # so far out in the tail the fraction has converged after a few dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,10 @@ def compare_fits(model: NestedLogistic, added: Sequence[str], base: Maximum, ful
 def _score_statistic(model: NestedLogistic, base: Maximum) -> float:
     """Return U' I^-1 U at the base model (Rao 1948); U is zero but for the added columns."""
     sums = model.sums_of_full(base)
-    try:
-        return max(0.0, float(sums.gradient @ solve_information(sums.information, sums.gradient)))
-    except LinAlgError as exc:
-        raise RankDeficientError("the added columns carry no information of their own at the base model") from exc
+    scale = 1.0 / np.sqrt(np.diag(sums.information))
+    if not float(eigvalsh(sums.information * np.outer(scale, scale))[0]) > SINGULAR:
+        raise RankDeficientError("the added columns carry no information of their own at the base model")
+    return max(0.0, float(sums.gradient @ solve_information(sums.information, sums.gradient)))
 
 
 def chi_square(statistic: float, df: int) -> ChiSquare:
@@ -108,12 +111,10 @@ def _log_upper_gamma(a: float, x: float) -> float:
     b = x + 1.0 - a
     c, d = math.inf, 1.0 / b
     h = d
-    for i in range(1, 1000):
+    for i in range(1, FRACTION_TERMS):
         step = -i * (i - a)
         b += 2.0
         d = 1.0 / (step * d + b)
         c = b + step / c
         h *= d * c
-        if abs(d * c - 1.0) < 1e-15:
-            break
     return -x + a * math.log(x) - math.lgamma(a) + math.log(h)

@@ -16,7 +16,8 @@ from heartify.stats import (
     fit_pooled_logistic,
 )
 from heartify.stats.increment import added_columns_test
-from heartify.stats.increment.tests import chi_square
+from heartify.stats.increment.nested import NestedLogistic
+from heartify.stats.increment.tests import chi_square, compare_fits
 
 
 def _expect(found, expected):
@@ -151,3 +152,13 @@ def test_offsets_that_do_not_fit_are_refused(blocks_of):
     for offsets in (good[:1], [*good[:-1], np.zeros(3)], [*good[:-1], np.full(blocks[-1].n, np.nan)]):
         with pytest.raises(InvalidBlockError, match="offset"):
             added_columns_test(blocks, ("age", "chol"), ["chol"], offsets)
+
+
+def test_added_columns_without_information_of_their_own_are_refused_by_the_score_test():
+    X = np.column_stack([np.tile([-1.0, 1.0], 32)] * 2)
+    y = (np.arange(64) % 3 == 0).astype(float)
+    model = NestedLogistic([CohortBlock("a", X, y)], ("x", "twin"), ["twin"], None)
+    base = model.fit_base()
+
+    with pytest.raises(RankDeficientError, match="of their own"):
+        compare_fits(model, ["twin"], base, base)

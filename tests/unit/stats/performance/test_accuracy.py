@@ -114,3 +114,7 @@ def test_malformed_risks_are_refused(p):
 def test_impossible_log_likelihoods_are_refused(loglik, null, n):
     with pytest.raises(InvalidBlockError):
         likelihood_r2(loglik, null, n)
+
+
+def test_a_likelihood_far_below_the_null_has_no_lower_bound():
+    assert likelihood_r2(-1e9, -1.0, 10).cox_snell == -math.inf
