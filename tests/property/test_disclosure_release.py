@@ -16,7 +16,7 @@ from heartify.disclosure import (
     WithheldError,
     check_cohort,
     check_released,
-    release_logistic,
+    release_fit,
 )
 from heartify.disclosure.released import build_released_weight
 from heartify.disclosure.rounding import round_estimate, round_sd
@@ -60,7 +60,7 @@ def test_no_released_count_is_under_10_or_off_the_grid_of_5(hospitals, coef, se,
     facts, fit = _build(hospitals, coef, se, auc)
 
     try:
-        document = release_logistic(fit, facts).to_dict()
+        document = release_fit(fit, facts).to_dict()
     except WithheldError:
         assert not check_cohort(facts).passed
         return
@@ -92,7 +92,7 @@ def test_hidden_events_can_change_without_changing_a_digit_of_the_counts(hospita
         facts, fit = _build(cohort, 0.1, 0.02, 0.7)
         if not check_cohort(facts).passed:
             return
-        documents.append(release_logistic(fit, facts).to_dict())
+        documents.append(release_fit(fit, facts).to_dict())
 
     assert documents[0] == documents[1]
 

@@ -45,7 +45,7 @@ def verification_table(verification: Verification) -> Table:
 
 def _weight_row(weight: Weight) -> list[str]:
     ratio = (
-        "-" if weight.odds_ratio is None else f"{weight.odds_ratio:g} ({_g(weight.or_ci_low)}–{_g(weight.or_ci_high)})"
+        "-" if weight.ratio is None else f"{weight.ratio:g} ({_g(weight.ratio_ci_low)}–{_g(weight.ratio_ci_high)})"
     )
     return [
         weight.factor,

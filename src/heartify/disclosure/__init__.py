@@ -13,24 +13,24 @@ from heartify.disclosure.facts import (
     build_cohort_facts,
     build_factor_facts,
 )
-from heartify.disclosure.release import LogisticEstimates, release_logistic
-from heartify.disclosure.released import ReleasedHospital, ReleasedIntercept, ReleasedLogistic, ReleasedWeight
+from heartify.disclosure.release import FitEstimates, release_fit
+from heartify.disclosure.released import ReleasedFit, ReleasedHospital, ReleasedIntercept, ReleasedWeight
 from heartify.disclosure.schema import check_released
 
 __all__ = [
     "CohortFacts",
     "Contribution",
     "FactorFacts",
+    "FitEstimates",
     "HospitalFacts",
     "HospitalReason",
     "HospitalStatus",
-    "LogisticEstimates",
     "NoteCode",
     "Outcome",
     "OutcomeCount",
+    "ReleasedFit",
     "ReleasedHospital",
     "ReleasedIntercept",
-    "ReleasedLogistic",
     "ReleasedWeight",
     "RuleVerdict",
     "TermFacts",
@@ -43,6 +43,6 @@ __all__ = [
     "check_cohort",
     "check_released",
     "contributing",
-    "release_logistic",
+    "release_fit",
     "verify_cohort",
 ]

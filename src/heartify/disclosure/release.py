@@ -15,9 +15,9 @@ from heartify.disclosure.cohort_rules import EVENTS_PER_PARAMETER, verify_cohort
 from heartify.disclosure.facts import CohortFacts, FloatArray, TermFacts
 from heartify.disclosure.released import (
     PROFILE,
+    ReleasedFit,
     ReleasedHospital,
     ReleasedIntercept,
-    ReleasedLogistic,
     ReleasedWeight,
     build_released_weight,
 )
@@ -42,8 +42,8 @@ class InterceptEstimate(Protocol):
         """Return its standard error."""
 
 
-class LogisticEstimates(Protocol):
-    """What a release reads of a fit; stats.PooledLogisticFit is one."""
+class FitEstimates(Protocol):
+    """What a release reads of a fit; stats.PooledLogisticFit is one. A Cox fit has no intercepts."""
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class LogisticEstimates(Protocol):
 
     @property
     def hospital_intercepts(self) -> Sequence[InterceptEstimate]:
-        """Return the intercepts of the contributing hospitals, in fitting order."""
+        """Return the intercepts of the contributing hospitals, in fitting order; none for a Cox model."""
 
     @property
     def n(self) -> int:
@@ -70,12 +70,15 @@ class LogisticEstimates(Protocol):
         """Return the number of events in them."""
 
     @property
-    def auc(self) -> float:
-        """Return the apparent AUC."""
+    def auc(self) -> float | None:
+        """Return the apparent AUC of a logistic model."""
 
-
-def release_logistic(fit: LogisticEstimates, facts: CohortFacts, left_out: Sequence[str] = ()) -> ReleasedLogistic:
+def release_fit(
+    fit: FitEstimates, facts: CohortFacts, left_out: Sequence[str] = (), *, concordance: float | None = None
+) -> ReleasedFit:
     """Round and suppress a fit on the cohort of `facts`; `left_out` names hospitals that rule 1 left out of it.
+
+    `concordance` is that of a Cox model, which has no AUC.
 
     Raises:
         WithheldError: a cohort rule fails, the fit is not of these facts, a number is not finite, or the outcome is
@@ -89,11 +92,11 @@ def release_logistic(fit: LogisticEstimates, facts: CohortFacts, left_out: Seque
             _weight(term, float(coef), float(se))
             for term, coef, se in zip(facts.terms, fit.term_coef, fit.term_se, strict=True)
         )
-        hospitals = _contributed(fit, counts)
-        auc = round_auc(fit.auc)
+        hospitals = _contributed(fit, facts, counts)
+        auc, shown_concordance = (None if index is None else round_auc(index) for index in (fit.auc, concordance))
     except ValueError as exc:
         raise WithheldError(WithheldCode.NOT_ESTIMABLE) from exc
-    released = ReleasedLogistic(
+    released = ReleasedFit(
         profile=PROFILE,
         weights=weights,
         intercept=_reference_intercept(hospitals[0]),
@@ -102,17 +105,18 @@ def release_logistic(fit: LogisticEstimates, facts: CohortFacts, left_out: Seque
         events=counts.total_events,
         events_n=counts.total_events_n,
         auc=auc,
+        concordance=shown_concordance,
         notes=_notes(counts, facts.n_parameters),
     )
     check_released(released.to_dict())
     return released
 
 
-def _verify_same_cohort(fit: LogisticEstimates, facts: CohortFacts, left_out: Sequence[str]) -> None:
+def _verify_same_cohort(fit: FitEstimates, facts: CohortFacts, left_out: Sequence[str]) -> None:
     names = tuple(hospital.name for hospital in facts.hospitals)
     same = (
         fit.term_names == tuple(term.name for term in facts.terms)
-        and tuple(estimate.hospital for estimate in fit.hospital_intercepts) == names
+        and tuple(estimate.hospital for estimate in fit.hospital_intercepts) in {names, ()}
         and (fit.n, fit.events) == (facts.pooled.n, facts.pooled.events)
         and len({*names, *left_out}) == len(names) + len(left_out)
     )
@@ -128,19 +132,21 @@ def _weight(term: TermFacts, coef: float, se: float) -> ReleasedWeight:
     return build_released_weight(term.name, coef, se, sd)
 
 
-def _contributed(fit: LogisticEstimates, counts: ShownCounts) -> list[ReleasedHospital]:
+def _contributed(fit: FitEstimates, facts: CohortFacts, counts: ShownCounts) -> list[ReleasedHospital]:
+    intercepts = {estimate.hospital: estimate for estimate in fit.hospital_intercepts}
     released = []
-    for estimate, n, events in zip(fit.hospital_intercepts, counts.n, counts.events, strict=True):
-        shown = None if events is None else round_estimate(estimate.value, estimate.se)
+    for hospital, n, events in zip(facts.hospitals, counts.n, counts.events, strict=True):
+        own = None if events is None else intercepts.get(hospital.name)
+        shown = None if own is None else round_estimate(own.value, own.se)
         released.append(
             ReleasedHospital(
-                name=estimate.hospital,
+                name=hospital.name,
                 n=n,
                 events=events,
                 intercept=shown.beta if shown else None,
                 intercept_se=shown.se if shown else None,
                 status=HospitalStatus.CONTRIBUTED,
-                reason=None if shown else HospitalReason.OUTCOMES_SUPPRESSED,
+                reason=HospitalReason.OUTCOMES_SUPPRESSED if events is None else None,
             )
         )
     return released

@@ -1,4 +1,4 @@
-"""The whole of what a lab may be told about a logistic regression: these fields and no others (rule 8).
+"""The whole of what a lab may be told about the fit of a regression: these fields and no others (rule 8).
 
 There is no field for a covariance, a residual, a fitted value, a likelihood or an iteration count, so none can slip
 out. Everything shown of a factor is a function of three rounded numbers, its beta, SE and SD. `to_dict` gives plain
@@ -16,7 +16,7 @@ from heartify.disclosure.rounding import (
     p_text,
     round_decimals,
     round_estimate,
-    round_odds_ratio,
+    round_ratio,
     round_significant,
 )
 
@@ -25,7 +25,7 @@ PROFILE = "SDC-1"
 
 @dataclass(frozen=True, slots=True)
 class ReleasedWeight:
-    """One factor: log odds ratio and odds ratio per clinical unit and per SD; an odds ratio of absurd size is None."""
+    """One column: log ratio and ratio (odds or hazard) per clinical unit and per SD; a ratio of absurd size is None."""
 
     factor: str
     beta: float
@@ -34,13 +34,13 @@ class ReleasedWeight:
     ci_high: float
     z: float
     p: str
-    odds_ratio: float | None
-    or_ci_low: float | None
-    or_ci_high: float | None
+    ratio: float | None
+    ratio_ci_low: float | None
+    ratio_ci_high: float | None
     sd: float
     beta_per_sd: float
     se_per_sd: float
-    odds_ratio_per_sd: float | None
+    ratio_per_sd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class ReleasedHospital:
 
 
 @dataclass(frozen=True, slots=True)
-class ReleasedLogistic:
-    """A pooled logistic regression after SDC profile 1.
+class ReleasedFit:
+    """A pooled regression after SDC profile 1; a Cox model has no intercepts, and a concordance in place of an AUC.
 
     `n` sums the hospitals' shown n; `events` sums the shown events alone, and `events_n` the shown n of those same
     hospitals: its denominator.
@@ -80,7 +80,8 @@ class ReleasedLogistic:
     n: int
     events: int | None
     events_n: int | None
-    auc: float
+    auc: float | None
+    concordance: float | None
     notes: tuple[NoteCode, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,11 +115,11 @@ def build_released_weight(factor: str, coef: float, se: float, sd: float) -> Rel
         ci_high=high,
         z=shown.z,
         p=p_text(shown.z),
-        odds_ratio=round_odds_ratio(shown.beta, shown.decimals),
-        or_ci_low=round_odds_ratio(low, shown.decimals),
-        or_ci_high=round_odds_ratio(high, shown.decimals),
+        ratio=round_ratio(shown.beta, shown.decimals),
+        ratio_ci_low=round_ratio(low, shown.decimals),
+        ratio_ci_high=round_ratio(high, shown.decimals),
         sd=sd,
         beta_per_sd=beta_per_sd,
         se_per_sd=round_significant(shown.se * sd, 3),
-        odds_ratio_per_sd=round_odds_ratio(beta_per_sd, per_sd_decimals),
+        ratio_per_sd=round_ratio(beta_per_sd, per_sd_decimals),
     )

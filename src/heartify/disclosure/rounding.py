@@ -75,11 +75,19 @@ def grid_decimals(se: float) -> int:
 
 def p_text(z: float) -> str:
     """Return the two-sided p-value of z: 2 significant digits, or "<0.001"."""
-    p = 2.0 * float(ndtr(-abs(z)))
+    return _p_text(2.0 * float(ndtr(-abs(z))))
+
+
+def p_text_of_log(log_p: float) -> str:
+    """Return a p-value, given as its natural logarithm (so that none is lost to underflow), as text."""
+    return _p_text(math.exp(min(log_p, 0.0)))
+
+
+def _p_text(p: float) -> str:
     return f"<{SMALLEST_P}" if p < SMALLEST_P else f"{Decimal(f'{p:.1e}'):f}"
 
 
-def round_odds_ratio(beta: float, decimals: int) -> float | None:
+def round_ratio(beta: float, decimals: int) -> float | None:
     """Return exp(beta) with digits to match a beta of so many decimals, or None where it is of absurd size."""
     if abs(beta) > math.log(LARGEST_MAGNITUDE):
         return None

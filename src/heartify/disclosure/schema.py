@@ -18,7 +18,7 @@ from heartify.disclosure.released import PROFILE, build_released_weight
 from heartify.disclosure.rounding import COUNT_BASE, round_auc, round_estimate, round_sd
 
 MAX_DOCUMENT_BYTES = 131_072
-MAX_NAME_CHARACTERS = 64
+MAX_NAME_CHARACTERS = 200
 MAX_WEIGHTS = 200
 MAX_HOSPITALS = 200
 
@@ -32,12 +32,14 @@ def check_released(document: Mapping[str, Any]) -> None:
         WithheldError: OUTPUT_SCHEMA for an unknown, missing or ill-typed key, a value off its grid, a small count or a
             total that is not the sum of what is shown; OUTPUT_TOO_LARGE beyond 128 KiB, 200 weights or 200 hospitals.
     """
-    if not _matches(document, _LOGISTIC):
+    if not _matches(document, _FIT):
         raise WithheldError(WithheldCode.OUTPUT_SCHEMA)
     if len(document["weights"]) > MAX_WEIGHTS or len(document["hospitals"]) > MAX_HOSPITALS:
         raise WithheldError(WithheldCode.OUTPUT_TOO_LARGE)
     if len(json.dumps(document, separators=(",", ":"), allow_nan=False).encode()) > MAX_DOCUMENT_BYTES:
         raise WithheldError(WithheldCode.OUTPUT_TOO_LARGE)
+    if (document["auc"] is None) == (document["concordance"] is None):
+        raise WithheldError(WithheldCode.OUTPUT_SCHEMA)
     if not (_names_differ(document) and _totals_add_up(document) and _intercept_is_shown(document)):
         raise WithheldError(WithheldCode.OUTPUT_SCHEMA)
 
@@ -100,7 +102,8 @@ def _is_hospital(value: Any) -> bool:
     if value["status"] == HospitalStatus.LEFT_OUT:
         return value["reason"] == HospitalReason.TOO_FEW_PATIENTS and not any(present)
     if value["reason"] is None:
-        return all(present) and value["events"] <= value["n"] - MIN_CELL and _is_on_grid(*figures[2:])
+        counted = present[0] and present[1] and value["events"] <= value["n"] - MIN_CELL
+        return counted and (present[2:] == (False, False) or (all(present) and _is_on_grid(*figures[2:])))
     return value["reason"] == HospitalReason.OUTCOMES_SUPPRESSED and present == (True, False, False, False)
 
 
@@ -142,13 +145,13 @@ _WEIGHT: dict[str, Check] = {
     "ci_high": _is_number,
     "z": _is_number,
     "p": _is_text,
-    "odds_ratio": _nullable(_is_number),
-    "or_ci_low": _nullable(_is_number),
-    "or_ci_high": _nullable(_is_number),
+    "ratio": _nullable(_is_number),
+    "ratio_ci_low": _nullable(_is_number),
+    "ratio_ci_high": _nullable(_is_number),
     "sd": _is_number,
     "beta_per_sd": _is_number,
     "se_per_sd": _is_number,
-    "odds_ratio_per_sd": _nullable(_is_number),
+    "ratio_per_sd": _nullable(_is_number),
 }
 
 _INTERCEPT: dict[str, Check] = {"hospital": _is_name, "beta": _is_number, "se": _is_number}
@@ -163,7 +166,7 @@ _HOSPITAL: dict[str, Check] = {
     "reason": _nullable(_one_of(frozenset(reason.value for reason in HospitalReason))),
 }
 
-_LOGISTIC: dict[str, Check] = {
+_FIT: dict[str, Check] = {
     "profile": _one_of(frozenset({PROFILE})),
     "weights": _list_of(_is_weight),
     "intercept": _nullable(_is_intercept),
@@ -171,6 +174,7 @@ _LOGISTIC: dict[str, Check] = {
     "n": _is_count,
     "events": _nullable(_is_count),
     "events_n": _nullable(_is_count),
-    "auc": _is_auc,
+    "auc": _nullable(_is_auc),
+    "concordance": _nullable(_is_auc),
     "notes": _list_of(_one_of(frozenset(note.value for note in NoteCode))),
 }

@@ -13,13 +13,13 @@ from collections.abc import Callable
 import msgspec
 
 from heartify.cohort.reader import read_columns
+from heartify.enclave.cases import HospitalCases, Levels, build_cases, category_levels
 from heartify.enclave.channel import Channel
-from heartify.enclave.design import complete_cases
 from heartify.enclave.failure import StudyFailedError, StudyWithheldError
 from heartify.enclave.job import Job, JobDocuments, JobIdentity, check_job, identify
 from heartify.enclave.keys import EnclaveKeys, ReleasedKeys, fetch_all_keys
 from heartify.enclave.settle import Ending, deliver, fail, withhold
-from heartify.enclave.study import HospitalCases, run_study
+from heartify.enclave.study import run_study
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.protocol.canonical import to_hex
 from heartify.protocol.outcomes import FailureCode
@@ -79,25 +79,32 @@ class _Run:
         if len(released) < job.deal.minGrants:
             raise StudyFailedError(FailureCode.KEYS_UNAVAILABLE)
         self._channel.tell("step", name="reading and decrypting the columns")
-        cases = [self._read(job, item) for item in released]
-        if sum(case.rows_read for case in cases) > size_class(job.deal.sizeClass).max_rows:
+        levels = category_levels(job.plan, [hospital.dictionary for hospital in job.hospitals])
+        cases = [self._read(job, item, levels) for item in released]
+        if sum(case.rows for case in cases) > size_class(job.deal.sizeClass).max_rows:
             raise StudyFailedError(FailureCode.SIZE_LIMIT_EXCEEDED)
         self._channel.tell("step", name="fitting and checking the disclosure rules")
-        study = run_study(job, cases)
+        study = run_study(job, cases, levels)
         self._channel.tell("step", name="sealing the result")
         sealed = seal(encode_result(study.result), job.result_key, result_info(job.deal_id))
         return deliver(self._identity, self._keys, sealed, self._without_keys | study.left_out)
 
-    def _read(self, job: Job, released: ReleasedKeys) -> HospitalCases:
+    def _read(self, job: Job, released: ReleasedKeys, levels: Levels) -> HospitalCases:
         hospital = released.hospital
         fetch = self._fetcher(hospital.index)
         try:
             columns = read_columns(hospital.manifest, hospital.dictionary, job.plan.columns(), released.keys, fetch)
         except HeartifyError as exc:
             raise StudyFailedError(FailureCode.INPUT_DAMAGED) from exc
-        X, y = complete_cases(job.plan, hospital.dictionary, columns)  # noqa: N806 - a design matrix
-        rows = len(next(iter(columns.values())))
-        return HospitalCases(hospital.index, hospital.name, hospital.grant.datasetVersion, X, y, rows)
+        return build_cases(
+            job.plan,
+            hospital.dictionary,
+            columns,
+            levels,
+            index=hospital.index,
+            name=hospital.name,
+            version=hospital.grant.datasetVersion,
+        )
 
     def _fetcher(self, grant: int) -> Callable[[str], bytes]:
         def fetch(file: str) -> bytes:

@@ -1,6 +1,6 @@
-"""The study itself: hospitals' complete cases in, a disclosure-checked result out. Pure: no channel, no keys.
+"""The study itself: hospitals' cases in, a disclosure-checked result out. Pure: no channel, no keys.
 
-leave out small hospitals → rules 1–4 → fit → rules 7–10 → result
+leave out small hospitals → design → rules 1–4 → main fit → rules 7–10 → the analyses that the plan asks for → result
 """
 
 from __future__ import annotations
@@ -10,44 +10,32 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from heartify.disclosure import (
-    ReleasedLogistic,
+    CohortFacts,
+    ReleasedFit,
     WithheldCode,
     WithheldError,
     build_cohort_facts,
     check_cohort,
     contributing,
-    release_logistic,
+    release_fit,
 )
+from heartify.disclosure.tables import TABLES, release_table
+from heartify.enclave.analyses import ANALYSES, AnalysisSkippedError
+from heartify.enclave.cases import HospitalCases, Levels
 from heartify.enclave.failure import StudyFailedError, StudyWithheldError
 from heartify.enclave.job import Job
+from heartify.enclave.main_fit import MainFit, fit_cox_model, fit_logistic_model
+from heartify.enclave.model import Model, build_model, cohort_blocks, survival_blocks
+from heartify.enclave.study_data import StudyData
 from heartify.protocol.evidence import TeeKind
 from heartify.protocol.grant_policy import DISCLOSURE_PROFILE
 from heartify.protocol.outcomes import FailureCode
-from heartify.protocol.plan import OutcomeSpec
-from heartify.protocol.result import RuleResult, StudyResult
-from heartify.stats import (
-    CohortBlock,
-    InvalidBlockError,
-    NotConvergedError,
-    PooledLogisticFit,
-    StatsError,
-    fit_pooled_logistic,
-)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class HospitalCases:
-    """One hospital's complete cases; `index` is its grant's place in the deal, `rows_read` counts all rows."""
-
-    index: int
-    name: str
-    version: str
-    X: NDArray[np.float64]
-    y: NDArray[np.float64]
-    rows_read: int
+from heartify.protocol.plan import OutcomeSpec, Plan
+from heartify.protocol.result import RuleResult, Skipped, StudyResult, Table
+from heartify.stats import CohortBlock, InvalidBlockError, NotConvergedError, StatsError
+from heartify.stats.survival import SurvivalBlock
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,35 +46,23 @@ class Study:
     left_out: frozenset[int]
 
 
-def run_study(job: Job, cases: Sequence[HospitalCases]) -> Study:
-    """Run the plan's analysis on the hospitals that gave their keys.
+def run_study(job: Job, cases: Sequence[HospitalCases], levels: Levels) -> Study:
+    """Run the plan's analyses on the hospitals that gave their keys.
 
     Raises:
         StudyWithheldError: a disclosure rule says no.
         StudyFailedError: the fit has no usable estimate.
     """
-    split = contributing({case.name: int(case.y.size) for case in cases})
-    kept = [case for case in cases if case.name in split.kept]
+    split = contributing({case.name: case.n for case in cases})
+    kept = tuple(case for case in cases if case.name in split.kept)
     if len(kept) < job.deal.minGrants or not kept:
         raise StudyWithheldError(int(WithheldCode.TOO_FEW_PATIENTS))
-    names = tuple(factor.name for factor in job.plan.factors)
-    blocks = [CohortBlock(case.name, case.X, case.y) for case in kept]
-    facts = build_cohort_facts(blocks, names)
-    verdict = check_cohort(facts)
-    if verdict.code is not None:
-        raise StudyWithheldError(int(verdict.code))
     try:
-        released = release_logistic(fit_blocks(blocks, names), facts, split.left_out)
+        data, facts = prepare(job.plan, kept, levels)
+        released = release_fit(data.fit, facts, split.left_out, concordance=data.fit.concordance)
+        tables, skipped = run_analyses(data)
     except WithheldError as exc:
         raise StudyWithheldError(int(exc.code)) from exc
-    rules = tuple(RuleResult(rule=item.rule, verdict="pass") for item in verdict.rules)
-    return Study(_result(job, cases, released, rules), frozenset(c.index for c in cases if c.name in split.left_out))
-
-
-def fit_blocks(blocks: Sequence[CohortBlock], names: tuple[str, ...]) -> PooledLogisticFit:
-    """Fit the pooled model; what has no estimate becomes a code."""
-    try:
-        return fit_pooled_logistic(blocks, names)
     except NotConvergedError as exc:
         raise StudyFailedError(FailureCode.FIT_NOT_CONVERGED) from exc
     except InvalidBlockError as exc:
@@ -94,27 +70,112 @@ def fit_blocks(blocks: Sequence[CohortBlock], names: tuple[str, ...]) -> PooledL
     except StatsError as exc:
         # Separation, collinearity, an outcome that doesn't vary: each tells of single patients (disclosure rule 5).
         raise StudyWithheldError(int(WithheldCode.NOT_ESTIMABLE)) from exc
+    result = _result(job, cases, data, released, tables, skipped)
+    return Study(result, frozenset(case.index for case in cases if case.name in split.left_out))
+
+
+def prepare(plan: Plan, cases: tuple[HospitalCases, ...], levels: Levels) -> tuple[StudyData, CohortFacts]:
+    """Design the model, judge the cohort by rules 1 to 4, and only then fit.
+
+    Raises:
+        WithheldError: a rule says no.
+        StatsError: there are no estimates.
+    """
+    model = build_model(plan, cases, levels)
+    blocks = cohort_blocks(model, cases)
+    survival = survival_blocks(model, cases) if plan.follow_up is not None else ()
+    facts = cohort_facts(plan, model, cases, blocks)
+    verdict = check_cohort(facts)
+    if verdict.code is not None:
+        raise WithheldError(verdict.code)
+    fit = fit_main(plan, model, blocks, survival)
+    return StudyData(plan, cases[0].dictionary, levels, cases, model, blocks, survival, fit), facts
+
+
+def cohort_facts(
+    plan: Plan, model: Model, cases: Sequence[HospitalCases], blocks: Sequence[CohortBlock]
+) -> CohortFacts:
+    """Count what the rules need; categories are counted by level, the reference among them."""
+    categorical: dict[str, list[object]] = {
+        factor.name: np.concatenate([case.factors[factor.name][case.complete] for case in cases]).tolist()
+        for factor in plan.factors
+        if factor.reference is not None
+    }
+    return build_cohort_facts(blocks, model.names, categorical)
+
+
+def fit_main(plan: Plan, model: Model, blocks: Sequence[CohortBlock], survival: Sequence[SurvivalBlock]) -> MainFit:
+    """Fit the plan's model.
+
+    Raises:
+        StatsError: there are no estimates.
+    """
+    if plan.analysis.model == "cox":
+        return fit_cox_model(survival, model.names, plan.analysis)
+    return fit_logistic_model(blocks, model.names, plan.analysis)
+
+
+def run_analyses(data: StudyData) -> tuple[tuple[Table, ...], tuple[Skipped, ...]]:
+    """Run what the plan asks for and release its tables; what the data don't bear is named with its reason.
+
+    Raises:
+        WithheldError: a table is not of the closed list, or too large: a defect of the app, so nothing leaves.
+    """
+    tables: list[Table] = []
+    skipped: list[Skipped] = []
+    for analysis in ANALYSES:
+        if not analysis.is_requested(data.plan):
+            continue
+        try:
+            exact = analysis.run(data)
+        except AnalysisSkippedError as exc:
+            skipped.append(Skipped(analysis=analysis.name, reason=exc.reason))
+            continue
+        except StatsError:
+            skipped.append(Skipped(analysis=analysis.name, reason="not_estimable"))
+            continue
+        released = [release_table(table, TABLES) for table in exact if table.rows]
+        tables += [Table(name=table.name, columns=table.columns, rows=table.rows) for table in released]
+    return tuple(tables), tuple(skipped)
 
 
 def _result(
-    job: Job, cases: Sequence[HospitalCases], released: ReleasedLogistic, rules: tuple[RuleResult, ...]
+    job: Job,
+    cases: Sequence[HospitalCases],
+    data: StudyData,
+    released: ReleasedFit,
+    tables: tuple[Table, ...],
+    skipped: tuple[Skipped, ...],
 ) -> StudyResult:
-    document = released.to_dict()
-    units = {factor.name: _unit(job, factor.column, factor.equals) for factor in job.plan.factors}
+    document, plan = released.to_dict(), job.plan
+    term_of = dict(zip(data.model.names, data.model.term_of, strict=True))
+    units = {factor.name: _unit(job, factor.column, plain=factor.equals is None and factor.reference is None)
+             for factor in plan.factors}  # fmt: skip
     return msgspec.convert(
         {
             "deal": job.deal_id,
             "plan_digest": job.deal.planDigest,
             "simulated": TeeKind(job.deal.teeKind).is_simulated,
-            "outcome": _outcome_text(job.plan.outcome),
+            "model": plan.analysis.model,
+            "estimation": "firth" if data.fit.firth is not None else "maximum-likelihood",
+            "standard_errors": plan.analysis.standard_errors,
+            "imputations": data.fit.imputations,
+            "outcome": _outcome_text(plan.outcome),
             "n": document["n"],
             "events": document["events"],
             "events_n": document["events_n"],
             "auc": document["auc"],
-            "weights": [{**weight, "unit": units[weight["factor"]]} for weight in document["weights"]],
+            "concordance": document["concordance"],
+            "weights": [
+                {**weight, "term": term_of[weight["factor"]], "unit": units.get(term_of[weight["factor"]], "1")}
+                for weight in document["weights"]
+            ],
             "hospitals": _hospitals(job, cases, document["hospitals"]),
+            "tables": tables,
+            "skipped": skipped,
             "disclosure_profile": DISCLOSURE_PROFILE,
-            "disclosure": rules,
+            # Rules 1 to 4 judged the cohort; a rule that failed has withheld the result.
+            "disclosure": [RuleResult(rule=rule, verdict="pass") for rule in (1, 2, 3, 4)],
             "notes": [note.name.lower() for note in released.notes],
         },
         StudyResult,
@@ -136,8 +197,8 @@ def _no_keys(name: str) -> dict[str, object]:
     return {"name": name, "status": "left_out", "reason": "no_keys"}
 
 
-def _unit(job: Job, column: str, equals: str | None) -> str:
-    return "1" if equals is not None else job.hospitals[0].dictionary.column(column).unit
+def _unit(job: Job, column: str, *, plain: bool) -> str:
+    return job.hospitals[0].dictionary.column(column).unit if plain else "1"
 
 
 def _outcome_text(outcome: OutcomeSpec) -> str:

@@ -1,26 +1,61 @@
 """The study plan: a lab's question as a declarative document. No user code runs in the enclave.
 
 A plan is plain and pre-registered: its digest is in the request, so nobody can change the question after payment.
-People write TOML; the digest is that of the canonical JSON.
+People write TOML; the digest is that of the canonical JSON. What each requested analysis takes is in `plan_analyses`,
+what contradicts itself in `plan_sense`.
 """
 
 from __future__ import annotations
 
-import enum
 import tomllib
+from enum import Enum
 from typing import Annotated, Literal
 
 import msgspec
 
 from heartify.errors import InputError
 from heartify.protocol.canonical import encode_canonical, parse_canonical, sha256_digest
+from heartify.protocol.plan_analyses import (
+    CompetingRisksSpec,
+    DescribeSpec,
+    HeterogeneitySpec,
+    IncrementSpec,
+    MissingSpec,
+    PerformanceSpec,
+    ScreenSpec,
+    SelectionSpec,
+    WeightsSpec,
+)
+from heartify.protocol.plan_model import (
+    AnalysisSpec,
+    ColumnName,
+    FactorSpec,
+    FollowUpSpec,
+    InteractionSpec,
+    Name,
+    OutcomeSpec,
+)
+from heartify.protocol.plan_sense import check_sense
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")]
-ColumnName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
+__all__ = [
+    "MAX_FACTORS",
+    "AnalysisSpec",
+    "ColumnName",
+    "FactorSpec",
+    "FollowUpSpec",
+    "InteractionSpec",
+    "Name",
+    "OutcomeSpec",
+    "Plan",
+    "Purpose",
+    "parse_plan",
+    "parse_plan_toml",
+]  # fmt: skip
+
 MAX_FACTORS = 64
 
 
-class Purpose(enum.Enum):
+class Purpose(Enum):
     """The purposes of Regulation (EU) 2025/327 (EHDS), article 53(1), as a closed list."""
 
     PUBLIC_HEALTH = "public-health"
@@ -31,43 +66,42 @@ class Purpose(enum.Enum):
     CARE_IMPROVEMENT = "care-improvement"
 
 
-class OutcomeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The event: a row where `column` equals a level (or code), or is above a number. Exactly one of the two."""
-
-    column: ColumnName
-    equals: str | None = None
-    above: float | None = None
-
-
-class FactorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One factor: the column as it is, or the indicator of one of its levels when `equals` is given."""
-
-    name: Name
-    column: ColumnName
-    equals: str | None = None
-
-
-class AnalysisSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is computed: maximum-likelihood logistic regression, pooled, with an intercept for each hospital."""
-
-    model: Literal["logistic"] = "logistic"
-    hospital_effect: Literal["fixed-intercepts"] = "fixed-intercepts"
-
-
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A study plan; parse it with parse_plan or parse_plan_toml, which also check it."""
+    """A study plan; parse it with parse_plan or parse_plan_toml, which also check it.
 
-    format: Literal["heartify.plan/1"] = "heartify.plan/1"
+    Everything from `describe` on is an analysis beyond the model's weights: null means that it wasn't asked for.
+    """
+
+    format: Literal["heartify.plan/2"] = "heartify.plan/2"
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     purpose: Purpose
     permit: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     outcome: OutcomeSpec
+    follow_up: FollowUpSpec | None = None
     factors: Annotated[tuple[FactorSpec, ...], msgspec.Meta(min_length=1, max_length=MAX_FACTORS)]
+    interactions: Annotated[tuple[InteractionSpec, ...], msgspec.Meta(max_length=16)] = ()
     analysis: AnalysisSpec = AnalysisSpec()
+    missing: MissingSpec = MissingSpec()
+    describe: DescribeSpec | None = None
+    weights: WeightsSpec | None = None
+    heterogeneity: HeterogeneitySpec | None = None
+    performance: PerformanceSpec | None = None
+    increment: IncrementSpec | None = None
+    selection: SelectionSpec | None = None
+    competing_risks: CompetingRisksSpec | None = None
+    screen: ScreenSpec | None = None
+
+    def model_columns(self) -> tuple[str, ...]:
+        """Return every column that the model reads, once, the outcome first: a complete case has no gap in these."""
+        follow_up = self.follow_up.columns() if self.follow_up else ()
+        factors = tuple(factor.column for factor in self.factors)
+        return tuple(dict.fromkeys((self.outcome.column, *follow_up, *self.analysis.strata, *factors)))
 
     def columns(self) -> tuple[str, ...]:
         """Return every column that the plan reads, once, in order of appearance: the outcome first."""
-        return tuple(dict.fromkeys((self.outcome.column, *(factor.column for factor in self.factors))))
+        score = self.increment.score.columns() if self.increment and self.increment.score else ()
+        screened = self.screen.columns() if self.screen else ()
+        return tuple(dict.fromkeys((*self.model_columns(), *score, *screened)))
 
     def digest(self) -> str:
         """Return the plan's digest, as it stands in the request."""
@@ -99,14 +133,5 @@ def parse_plan_toml(text: str, *, source: str = "plan.toml") -> Plan:
 
 
 def _checked(plan: Plan) -> Plan:
-    if (plan.outcome.equals is None) == (plan.outcome.above is None):
-        raise InputError("the plan's outcome needs exactly one of `equals` and `above`")
-    # A whole number from 2**53 on is not the same number to every JSON reader; NaN is below nothing.
-    if plan.outcome.above is not None and not abs(plan.outcome.above) < 2**53:
-        raise InputError("the plan's outcome must be above a number of less than 2**53 in absolute value")
-    names = [factor.name for factor in plan.factors]
-    if len(set(names)) != len(names):
-        raise InputError("two factors of the plan have the same name", hint="give each factor its own `name`")
-    if plan.outcome.column in {factor.column for factor in plan.factors}:
-        raise InputError(f"the plan's outcome column {plan.outcome.column!r} is also a factor")
+    check_sense(plan)
     return plan

@@ -1,7 +1,8 @@
 """The study result that leaves an enclave: a closed schema, disclosure-checked, sealed for one lab.
 
 `result.json` is this document. A field that is not listed here can't leave: unknown keys are refused when it is made
-and when it is opened. Units: coefficients are log odds per clinical unit of the factor.
+and when it is opened. Units: coefficients are log odds (or log hazards) per clinical unit of the factor. What a table
+may be called and hold is the disclosure rules' closed list (docs/reference/result.md).
 """
 
 from __future__ import annotations
@@ -15,12 +16,20 @@ from heartify.protocol.canonical import Digest, encode_canonical, parse_canonica
 from heartify.protocol.sealing import length_prefixed
 
 _PADDING_BYTES = 4096
-MAX_RESULT_BYTES = 256 * 1024
+MAX_RESULT_BYTES = 512 * 1024
+MAX_TABLES = 64
+
+Cell = str | int | float | None
 
 
 class Weight(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One factor's weight: per clinical unit and per standard deviation; an odds ratio of absurd size is null."""
+    """One column's weight: per clinical unit and per standard deviation; a ratio of absurd size is null.
 
+    `term` is the plan's factor (or interaction) that the column belongs to; `factor` is the column's own name, the same
+    for a factor of one column.
+    """
+
+    term: str
     factor: str
     unit: str
     beta: float
@@ -29,13 +38,13 @@ class Weight(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ci_high: float
     z: float
     p: str
-    odds_ratio: float | None
-    or_ci_low: float | None
-    or_ci_high: float | None
+    ratio: float | None
+    ratio_ci_low: float | None
+    ratio_ci_high: float | None
     sd: float
     beta_per_sd: float
     se_per_sd: float
-    odds_ratio_per_sd: float | None
+    ratio_per_sd: float | None
 
 
 class HospitalResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,27 +67,54 @@ class RuleResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     verdict: Literal["pass", "fail"]
 
 
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of the closed list: its columns' names, and rows of cells, null where suppressed or not estimable."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+class Skipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An analysis that the plan asked for and the data don't bear."""
+
+    analysis: str
+    reason: Literal["not_estimable", "too_few_patients", "too_few_hospitals", "too_many_terms", "small_cell"]
+
+
 class StudyResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that a lab gets for a delivered deal.
 
     `n` and `events` are sums of what is shown of the hospitals; `events_n` is the n of those whose events are shown.
+    A ratio is an odds ratio for the logistic model and a hazard ratio for the Cox model. `auc` is the logistic model's,
+    `concordance` the Cox model's, both in the data of the fit.
     """
 
-    format: Literal["heartify.result/1"] = "heartify.result/1"
+    format: Literal["heartify.result/2"] = "heartify.result/2"
     deal: Digest
     plan_digest: Digest
     simulated: bool
-    model: Literal["logistic"] = "logistic"
+    model: Literal["logistic", "cox"] = "logistic"
+    estimation: Literal["maximum-likelihood", "firth"] = "maximum-likelihood"
+    standard_errors: Literal["model", "robust", "hospital"] = "model"
+    imputations: int = 0
     outcome: str
     n: int
     events: int | None
     events_n: int | None
-    auc: float
+    auc: float | None = None
+    concordance: float | None = None
     weights: Annotated[tuple[Weight, ...], msgspec.Meta(min_length=1)]
     hospitals: tuple[HospitalResult, ...]
+    tables: Annotated[tuple[Table, ...], msgspec.Meta(max_length=MAX_TABLES)] = ()
+    skipped: tuple[Skipped, ...] = ()
     disclosure_profile: str
     disclosure: tuple[RuleResult, ...]
     notes: tuple[Literal["few_events_per_parameter", "outcomes_suppressed"], ...]
+
+    def table(self, name: str) -> Table | None:
+        """Return the table of that name, or None if the result has none."""
+        return next((table for table in self.tables if table.name == name), None)
 
 
 def result_info(deal: str) -> bytes:

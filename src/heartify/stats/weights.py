@@ -27,9 +27,9 @@ class Effect:
     se: float
     ci_low: float
     ci_high: float
-    odds_ratio: float
-    or_ci_low: float
-    or_ci_high: float
+    ratio: float
+    ratio_ci_low: float
+    ratio_ci_high: float
 
 
 @dataclass(frozen=True, slots=True)

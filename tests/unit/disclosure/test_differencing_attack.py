@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heartify.disclosure import build_cohort_facts, release_logistic
+from heartify.disclosure import build_cohort_facts, release_fit
 from heartify.stats import CohortBlock, fit_pooled_logistic
 
 TERMS = ("age", "sbp", "chol", "male", "smoker", "diabetes", "treated", "family")
@@ -29,7 +29,7 @@ def _cohort(seed):
 def _publish(X, y):
     block = CohortBlock("only", X, y)
     fit = fit_pooled_logistic([block], TERMS)
-    document = release_logistic(fit, build_cohort_facts([block], TERMS)).to_dict()
+    document = release_fit(fit, build_cohort_facts([block], TERMS)).to_dict()
     shown = [document["intercept"]["beta"], *(weight["beta"] for weight in document["weights"])]
     return fit, np.array(shown)
 

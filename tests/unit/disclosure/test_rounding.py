@@ -51,10 +51,10 @@ def test_p_has_2_significant_digits_or_is_below_a_thousandth(z, text):
     assert rounding.p_text(z) == text
 
 
-def test_an_odds_ratio_of_absurd_size_is_absent():
-    assert rounding.round_odds_ratio(28.0, 2) is None
-    assert rounding.round_odds_ratio(-28.0, 2) is None
-    assert rounding.round_odds_ratio(0.69314718, 2) == 2.0
+def test_a_ratio_of_absurd_size_is_absent():
+    assert rounding.round_ratio(28.0, 2) is None
+    assert rounding.round_ratio(-28.0, 2) is None
+    assert rounding.round_ratio(0.69314718, 2) == 2.0
 
 
 @pytest.mark.parametrize("sd", [0.0, -1.0, math.nan, math.inf])

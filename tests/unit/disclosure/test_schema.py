@@ -6,12 +6,12 @@ import copy
 
 import pytest
 
-from heartify.disclosure import WithheldCode, WithheldError, check_released, release_logistic
+from heartify.disclosure import WithheldCode, WithheldError, check_released, release_fit
 
 
 @pytest.fixture
 def document(exact_fit, make_facts):
-    return release_logistic(exact_fit, make_facts(), ["tiny"]).to_dict()
+    return release_fit(exact_fit, make_facts(), ["tiny"]).to_dict()
 
 
 def _refusal(document):
@@ -49,14 +49,14 @@ def test_a_missing_key_is_refused_at_every_level(document, place):
         (("weights", 0, "p"), "0.047"),
         (("weights", 0, "p"), 0.057),
         (("weights", 0, "ci_low"), -0.00078),
-        (("weights", 0, "odds_ratio"), 1.0250000001),
-        (("weights", 0, "odds_ratio"), None),
+        (("weights", 0, "ratio"), 1.0250000001),
+        (("weights", 0, "ratio"), None),
         (("weights", 0, "sd"), 9.3849),
         (("weights", 0, "sd"), -1.0),
         (("weights", 0, "se"), 0.0),
         (("weights", 0, "beta"), float("nan")),
         (("weights", 0, "beta"), 1),
-        (("weights", 0, "factor"), "a" * 65),
+        (("weights", 0, "factor"), "a" * 201),
         (("weights", 0, "factor"), "a\nb"),
         (("weights", 0, "factor"), "sex"),
         (("weights", 0), "age"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heartify.disclosure import CohortFacts, HospitalFacts, OutcomeCount, TermFacts, release_logistic
+from heartify.disclosure import CohortFacts, HospitalFacts, OutcomeCount, TermFacts, release_fit
 
 OTHERS = (("cleveland", 303, 139), ("hungarian", 293, 106), ("va", 144, 114))
 
@@ -24,7 +24,7 @@ def release(make_fit, make_intercept):
             n=facts.pooled.n,
             events=facts.pooled.events,
         )
-        return facts, release_logistic(fit, facts).to_dict()
+        return facts, release_fit(fit, facts).to_dict()
 
     return run
 

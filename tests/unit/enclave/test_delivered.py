@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from heartify.enclave.study import HospitalCases, run_study
+from heartify.enclave.cases import build_cases
+from heartify.enclave.study import run_study
 from heartify.errors import IntegrityError
 from heartify.protocol.bundle import NO_RESULT
 from heartify.protocol.canonical import sha256_digest, to_bytes
@@ -15,6 +16,16 @@ from heartify.protocol.outcomes import FailureCode, Outcome
 from heartify.protocol.result import result_info
 from heartify.protocol.sealing import SealingKey
 from heartify.protocol.signing import recover_address
+
+
+def as_read(hospital):
+    """The generated values in the cohort reader's form: categories as indices of the hospital's own levels."""
+    read = dict(hospital.rows)
+    for column in hospital.dictionary.columns:
+        if column.datatype == "category":
+            codes = [float(code) for code in column.level_codes]
+            read[column.name] = np.array([codes.index(value) for value in hospital.rows[column.name]], np.int32)
+    return read
 
 
 def cases_of(hospital):
@@ -64,11 +75,19 @@ def test_brokers_were_shown_the_enclave_and_key_that_the_ending_names(world, del
 
 def test_opened_result_is_the_rounding_that_run_study_gives_on_the_plain_values(world, delivered):
     cases = [
-        HospitalCases(i, hospital.policy.hospital, hospital.version.version_id, *cases_of(hospital), rows_read=0)
+        build_cases(
+            world.plan,
+            hospital.dictionary,
+            as_read(hospital),
+            {},
+            index=i,
+            name=hospital.policy.hospital,
+            version=hospital.version.version_id,
+        )
         for i, hospital in enumerate(world.hospitals)
     ]
 
-    expected = run_study(world.job(), cases).result
+    expected = run_study(world.job(), cases, {}).result
 
     assert delivered.open_result() == expected
 

@@ -232,7 +232,7 @@ def test_units_of_a_column_that_the_plan_does_not_read_may_differ(new_hospital, 
         {"factors": [{"name": "a", "column": "age"}, {"name": "a", "column": "sex"}]},
         {"factors": []},
         {"run": "import os"},
-        {"format": "heartify.plan/2"},
+        {"format": "heartify.plan/1"},
     ],
 )
 def test_plan_that_the_lab_paid_for_and_that_means_nothing_is_plan_invalid(new_world, hospitals, change):

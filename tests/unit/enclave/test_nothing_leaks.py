@@ -126,7 +126,7 @@ def test_no_key_is_in_any_byte_that_left(planted, run):
 
 def test_no_part_of_the_result_is_in_the_clear(run):
     result = run.open_result()
-    figures = {weight.beta for weight in result.weights} | {weight.odds_ratio for weight in result.weights}
+    figures = {weight.beta for weight in result.weights} | {weight.ratio for weight in result.weights}
 
     found = [figure for figure in figures if figure is not None and repr(figure).encode() in run.raw]
 

@@ -15,10 +15,9 @@ from heartify.cohort.reader import read_columns
 from heartify.cohort.storage import open_store
 from heartify.cohort.version_files import build_fetch
 from heartify.cohort.writer import write_version
-from heartify.enclave.design import complete_cases
-from heartify.enclave.study import fit_blocks
+from heartify.enclave.cases import HospitalCases, build_cases
+from heartify.enclave.study import prepare
 from heartify.protocol.plan import parse_plan_toml
-from heartify.stats import CohortBlock
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT / ".." / "shared"
@@ -26,7 +25,7 @@ UCI4 = ROOT / "tests" / "e2e" / "uci4"
 _STORES = itertools.count()
 
 
-def enclave_block(name: str) -> CohortBlock:
+def enclave_cases(index: int, name: str) -> HospitalCases:
     """Publish one hospital's CSV, read the plan's columns back as the enclave does, and keep the complete cases."""
     dictionary, plan = load_dictionary_toml(UCI4 / "dictionary.toml"), parse_plan_toml((UCI4 / "plan.toml").read_text())
     table = load_csv(SHARED / "data" / f"uci_heart_{name}.csv", dictionary)
@@ -34,19 +33,21 @@ def enclave_block(name: str) -> CohortBlock:
     version = write_version(table, dictionary, dataset="0x" + "11" * 32, previous=None, store=store)
     keys = {k: v for k, v in column_keys(version.master_key, version.manifest).items() if k in plan.columns()}
     fetch = build_fetch(store, version.version_id, version.manifest)
-    X, y = complete_cases(plan, dictionary, read_columns(version.manifest, dictionary, plan.columns(), keys, fetch))
-    return CohortBlock(name, X, y)
+    columns = read_columns(version.manifest, dictionary, plan.columns(), keys, fetch)
+    return build_cases(plan, dictionary, columns, {}, index=index, name=name, version=version.version_id)
 
 
 def test_enclave_estimates_are_rs_to_a_millionth_of_a_standard_error() -> None:
     if not (SHARED / "data").is_dir() or not (SHARED / "vectors").is_dir():
         pytest.skip("third-party cohorts and reference values are not beside the project: ../shared is absent")
     truth = json.loads((SHARED / "vectors" / "statistics" / "truth.json").read_text())["uci4"]
-    factors = ("age", "sex", "cp4", "thalach", "exang", "oldpeak")
+    plan = parse_plan_toml((UCI4 / "plan.toml").read_text())
+    names = ("cleveland", "hungarian", "switzerland", "va")
 
-    blocks = [enclave_block(name) for name in ("cleveland", "hungarian", "switzerland", "va")]
-    fit = fit_blocks(blocks, factors)
+    data, _ = prepare(plan, tuple(enclave_cases(index, name) for index, name in enumerate(names)), {})
+    fit = data.fit.logistic
 
+    assert fit is not None
     assert fit.n_by_block == truth["n_by_hospital"]
     assert fit.events_by_block == truth["events_by_hospital"]
     expected = truth["fixed_effects"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from heartify.disclosure import WithheldCode
 from heartify.protocol.bundle import NO_RESULT
 from heartify.protocol.outcomes import FailureCode, Outcome
-from heartify.protocol.plan import FactorSpec, OutcomeSpec
+from heartify.protocol.plan import AnalysisSpec, FactorSpec, OutcomeSpec
 from heartify.protocol.signing import recover_address
 
 ENDING_FIELDS = {"op", "settlement", "signature", "enclave", "encryption_public_key"}
@@ -115,8 +116,20 @@ def test_separated_outcome_is_withheld_and_names_no_factor(deal_of, make):
     rows = complete(make.rows(55, 200))
     separated = rows | {"cvd": (rows["chol"] > np.median(rows["chol"])).astype(float)}
     plan = make.plan(FactorSpec(name="chol", column="chol"), FactorSpec(name="age", column="age"))
+    plan = msgspec.structs.replace(plan, analysis=AnalysisSpec(estimation="maximum-likelihood"))
 
     check_only_the_code_left(deal_of(separated, plan=plan).run(), WithheldCode.NOT_ESTIMABLE)
+
+
+def test_separated_outcome_gets_firths_estimates_where_the_plan_leaves_the_choice(deal_of, make):
+    rows = complete(make.rows(55, 200))
+    separated = rows | {"cvd": (rows["chol"] > np.median(rows["chol"])).astype(float)}
+    plan = make.plan(FactorSpec(name="chol", column="chol"), FactorSpec(name="age", column="age"))
+
+    result = deal_of(separated, plan=plan).run().open_result()
+
+    assert result.estimation == "firth"
+    assert 0 < result.weights[0].beta < 10
 
 
 def test_collinear_factors_are_withheld(deal_of, make):

@@ -93,6 +93,7 @@ def build_deal(result_public_key: bytes) -> Deal:
 
 def build_result(deal_id: str) -> StudyResult:
     weight = Weight(
+        term="age",
         factor="age",
         unit="a",
         beta=0.05,
@@ -101,13 +102,13 @@ def build_result(deal_id: str) -> StudyResult:
         ci_high=0.07,
         z=5.0,
         p="<0.001",
-        odds_ratio=1.05,
-        or_ci_low=1.03,
-        or_ci_high=1.07,
+        ratio=1.05,
+        ratio_ci_low=1.03,
+        ratio_ci_high=1.07,
         sd=10.0,
         beta_per_sd=0.5,
         se_per_sd=0.1,
-        odds_ratio_per_sd=1.65,
+        ratio_per_sd=1.65,
     )
     hospitals = tuple(
         HospitalResult(name=name, dataset_version="0x" + f"{i + 1:02x}" * 32, status="contributed", n=100, events=50)

@@ -62,30 +62,30 @@ def digest(n):
 
 
 def weight(factor, unit, **numbers):
-    ratios = {"odds_ratio": None, "or_ci_low": None, "or_ci_high": None, "odds_ratio_per_sd": None}
-    return Weight(factor=factor, unit=unit, **{**ratios, **numbers})
+    ratios = {"ratio": None, "ratio_ci_low": None, "ratio_ci_high": None, "ratio_per_sd": None}
+    return Weight(term=factor, factor=factor, unit=unit, **{**ratios, **numbers})
 
 
 AGE = weight(
-    "age", "a", beta=0.0247, se=0.013, ci_low=-0.0008, ci_high=0.0502, z=1.9, p="0.057", odds_ratio=1.025,
-    or_ci_low=0.9992, or_ci_high=1.0515, sd=9.43, beta_per_sd=0.233, se_per_sd=0.123, odds_ratio_per_sd=1.262,
+    "age", "a", beta=0.0247, se=0.013, ci_low=-0.0008, ci_high=0.0502, z=1.9, p="0.057", ratio=1.025,
+    ratio_ci_low=0.9992, ratio_ci_high=1.0515, sd=9.43, beta_per_sd=0.233, se_per_sd=0.123, ratio_per_sd=1.262,
 )  # fmt: skip
 CP4 = weight(
-    "cp4", "1", beta=1.56, se=0.2, ci_low=1.168, ci_high=1.952, z=7.8, p="<0.001", odds_ratio=4.759,
-    or_ci_low=3.216, or_ci_high=7.043, sd=0.5, beta_per_sd=0.78, se_per_sd=0.1, odds_ratio_per_sd=2.181,
+    "cp4", "1", beta=1.56, se=0.2, ci_low=1.168, ci_high=1.952, z=7.8, p="<0.001", ratio=4.759,
+    ratio_ci_low=3.216, ratio_ci_high=7.043, sd=0.5, beta_per_sd=0.78, se_per_sd=0.1, ratio_per_sd=2.181,
 )  # fmt: skip
 THALACH = weight(
     "thalach", "/min", beta=-0.01029, se=0.0049, ci_low=-0.01989, ci_high=-0.00069, z=-2.1, p="0.036",
-    odds_ratio=0.989763, or_ci_low=0.980307, or_ci_high=0.99931, sd=25.9, beta_per_sd=-0.267, se_per_sd=0.127,
-    odds_ratio_per_sd=0.7657,
+    ratio=0.989763, ratio_ci_low=0.980307, ratio_ci_high=0.99931, sd=25.9, beta_per_sd=-0.267, se_per_sd=0.127,
+    ratio_per_sd=0.7657,
 )  # fmt: skip
 HUGE = weight(
     "huge", "1", beta=30.0, se=0.5, ci_low=29.02, ci_high=30.98, z=60.0, p="<0.001", sd=2.0, beta_per_sd=60.0,
     se_per_sd=1.0,
 )  # fmt: skip
 TINY = weight(
-    "tiny", "1", beta=-20.7, se=0.5, ci_low=-21.68, ci_high=-19.72, z=-41.4, p="<0.001", odds_ratio=1.024e-09,
-    or_ci_low=3.841e-10, or_ci_high=2.727e-09, sd=1.0, beta_per_sd=-20.7, se_per_sd=0.5, odds_ratio_per_sd=1.024e-09,
+    "tiny", "1", beta=-20.7, se=0.5, ci_low=-21.68, ci_high=-19.72, z=-41.4, p="<0.001", ratio=1.024e-09,
+    ratio_ci_low=3.841e-10, ratio_ci_high=2.727e-09, sd=1.0, beta_per_sd=-20.7, se_per_sd=0.5, ratio_per_sd=1.024e-09,
 )  # fmt: skip
 WEIGHTS = (AGE, CP4, THALACH)
 HOSPITALS = (
@@ -230,8 +230,8 @@ def test_every_number_of_a_weight_is_in_the_page_exactly():
     page = render()
 
     for item in WEIGHTS:
-        for value in (item.odds_ratio, item.or_ci_low, item.or_ci_high, item.beta, item.se, item.sd,
-                      item.odds_ratio_per_sd, item.beta_per_sd):  # fmt: skip
+        for value in (item.ratio, item.ratio_ci_low, item.ratio_ci_high, item.beta, item.se, item.sd,
+                      item.ratio_per_sd, item.beta_per_sd):  # fmt: skip
             assert f'<data value="{value!r}">' in page
         assert item.p.replace("<", "&lt;") in page
 
@@ -258,7 +258,7 @@ def test_uci_fixed_effects_come_out_as_the_reference_has_them():
     fit = json.loads(TRUTH.read_text(encoding="utf-8"))["uci4"]["fixed_effects"]
     names = ("age", "sex", "cp4", "thalach", "exang", "oldpeak")
     released = [build_released_weight(name, fit["coef"][name], fit["se"][name], 1.0) for name in names]
-    weights = tuple(Weight(unit="1", **dataclasses.asdict(item)) for item in released)
+    weights = tuple(Weight(term=item.factor, unit="1", **dataclasses.asdict(item)) for item in released)
 
     page = render(weights=weights)
 

@@ -19,7 +19,7 @@ UCI = {"cp4": (1.564, 0.203, 0.5), "thalach": (-0.0101, 0.00488, 25.9), "age": (
 
 def rows_of(estimates, titles=None, true_weights=None):
     released = [build_released_weight(name, *numbers) for name, numbers in estimates.items()]
-    weights = tuple(Weight(unit="1", **dataclasses.asdict(item)) for item in released)
+    weights = tuple(Weight(term=item.factor, unit="1", **dataclasses.asdict(item)) for item in released)
     plan = Plan(
         title="plot",
         purpose=Purpose.STATISTICS,
@@ -61,7 +61,7 @@ def test_true_weights_are_converted_to_log_odds_per_standard_deviation():
     assert plot.has_truth
 
 
-def test_an_extreme_odds_ratio_ends_in_an_arrow_and_leaves_the_others_room():
+def test_an_extreme_ratio_ends_in_an_arrow_and_leaves_the_others_room():
     plot = build_forest_plot(rows_of({**UCI, "tiny": (-20.7, 0.5, 1.0), "huge": (30.0, 0.5, 2.0)}))
 
     by_name = {row.title: row for row in plot.rows}

@@ -17,8 +17,8 @@ from heartify.lab.report.number_text import (
     count_figure,
     estimate_figure,
     fixed_text,
-    odds_ratio_decimals,
-    odds_ratio_interval,
+    ratio_decimals,
+    ratio_interval,
     scientific_text,
     se_decimals,
 )
@@ -89,23 +89,23 @@ def test_a_unit_is_the_step_that_a_weight_is_for(unit, words):
         ((9.1e11, 1.2e11, None), "9.1 × 10¹¹ (1.2 × 10¹¹ to over 10¹²)"),
     ],
 )
-def test_an_odds_ratio_is_shown_with_the_digits_of_its_interval(values, shown):
-    assert odds_ratio_interval(1.0, values, odds_ratio_decimals(values)).shown == shown
+def test_a_ratio_is_shown_with_the_digits_of_its_interval(values, shown):
+    assert ratio_interval(1.0, values, ratio_decimals(values)).shown == shown
 
 
-def test_an_absurdly_small_odds_ratio_is_said_to_be_small():
-    assert odds_ratio_interval(-40.0, (None, None, None), 2).shown == "under 10⁻¹²"
+def test_an_absurdly_small_ratio_is_said_to_be_small():
+    assert ratio_interval(-40.0, (None, None, None), 2).shown == "under 10⁻¹²"
 
 
 @given(ESTIMATES)
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_a_shown_interval_excludes_1_exactly_when_the_document_says_so(estimate):
     weight = build_released_weight("x", *estimate, 1.0)
-    values = (weight.odds_ratio, weight.or_ci_low, weight.or_ci_high)
+    values = (weight.ratio, weight.ratio_ci_low, weight.ratio_ci_high)
 
-    shown = odds_ratio_interval(weight.beta, values, odds_ratio_decimals(values))
+    shown = ratio_interval(weight.beta, values, ratio_decimals(values))
 
-    for figure, exact in ((shown.low, weight.or_ci_low), (shown.high, weight.or_ci_high)):
+    for figure, exact in ((shown.low, weight.ratio_ci_low), (shown.high, weight.ratio_ci_high)):
         text = figure.shown
         if exact is not None and abs(exact - 1) > 1e-6 and "×" not in text:
             assert (float(text) > 1, float(text) < 1) == (exact > 1, exact < 1)

@@ -31,8 +31,14 @@ def test_columns_are_listed_once_and_the_outcome_first():
 def test_defaults_are_part_of_the_canonical_form():
     document = json.loads(encode_canonical(parse_plan_toml(TOML)))
 
-    assert document["analysis"] == {"hospital_effect": "fixed-intercepts", "model": "logistic"}
-    assert document["format"] == "heartify.plan/1"
+    assert document["analysis"] == {
+        "estimation": "auto",
+        "model": "logistic",
+        "standard_errors": "model",
+        "strata": [],
+        "ties": "efron",
+    }
+    assert document["format"] == "heartify.plan/2"
     assert document["permit"] is None
 
 

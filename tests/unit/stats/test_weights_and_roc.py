@@ -29,7 +29,7 @@ def test_a_weight_is_the_coefficient_on_both_scales(fit):
     assert first.z == fit.coef[1] / fit.se[1]
     assert first.p == pytest.approx(2 * norm.sf(abs(first.z)), rel=1e-12)
     assert first.per_unit.ci_high == pytest.approx(fit.coef[1] + 1.959963984540054 * fit.se[1], rel=1e-14)
-    assert first.per_unit.or_ci_low == pytest.approx(math.exp(first.per_unit.ci_low), rel=1e-14)
+    assert first.per_unit.ratio_ci_low == pytest.approx(math.exp(first.per_unit.ci_low), rel=1e-14)
 
 
 @pytest.mark.parametrize("sd", [np.array([1.0]), np.array([1.0, 0.0]), np.array([1.0, np.nan])])
@@ -46,11 +46,11 @@ def test_p_is_exact_where_r_prints_it_and_where_a_double_underflows():
     assert far == pytest.approx(mills - 1 / 60.4675018899351**2, abs=1e-6)
 
 
-def test_an_odds_ratio_past_a_double_is_infinite_not_wrong():
+def test_a_ratio_past_a_double_is_infinite_not_wrong():
     effect = build_effect(800.0, 1.0)
 
-    assert effect.odds_ratio == math.inf
-    assert build_effect(-800.0, 1.0).odds_ratio == 0.0
+    assert effect.ratio == math.inf
+    assert build_effect(-800.0, 1.0).ratio == 0.0
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -115,5 +115,5 @@ PLANS: list[tuple[str, str, str]] = [
     ("column name that starts with a digit", 'column = "cp"', 'column = "4cp"'),
     ("outcome column is a factor", 'column = "cp"', 'column = "num"'),
     ("other model", "[outcome]", '[analysis]\nmodel = "cox"\n\n[outcome]'),
-    ("another format", 'purpose = "', 'format = "heartify.plan/2"\npurpose = "'),
+    ("another format", 'purpose = "', 'format = "heartify.plan/1"\npurpose = "'),
 ]

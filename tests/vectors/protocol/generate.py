@@ -251,10 +251,10 @@ def build_plan() -> dict[str, Any]:
     plans = {
         "story": story.PLAN_TOML,
         "everything written out": (
-            'format = "heartify.plan/1"\ntitle = "\u00c9tude n\u00b0 1"\npurpose = "public-health"\n'
+            'format = "heartify.plan/2"\ntitle = "\u00c9tude n\u00b0 1"\npurpose = "public-health"\n'
             'permit = "DE-HDAB-2026-0042"\n'
             'outcome = { column = "event", equals = "1" }\nfactors = [{ name = "sbp", column = "systolic" }]\n'
-            'analysis = { model = "logistic", hospital_effect = "fixed-intercepts" }\n'
+            'analysis = { model = "logistic", estimation = "auto" }\nweights = { bootstrap = 100 }\n'
         ),
     }
     parsed = {name: parse_plan_toml(toml) for name, toml in plans.items()}

@@ -209,6 +209,7 @@ def signed_orders() -> tuple[tuple[str, TypedStruct, str], ...]:
 def result() -> StudyResult:
     """Return a result of made-up numbers; hospital 2 is left out."""
     weight = Weight(
+        term="age",
         factor="age",
         unit="a",
         beta=0.05,
@@ -217,13 +218,13 @@ def result() -> StudyResult:
         ci_high=0.089,
         z=2.5,
         p="0.012",
-        odds_ratio=1.051,
-        or_ci_low=1.011,
-        or_ci_high=1.093,
+        ratio=1.051,
+        ratio_ci_low=1.011,
+        ratio_ci_high=1.093,
         sd=9.04,
         beta_per_sd=0.452,
         se_per_sd=0.181,
-        odds_ratio_per_sd=1.571,
+        ratio_per_sd=1.571,
     )
     hospitals = (
         HospitalResult(

@@ -141,7 +141,7 @@ def _scale(rows: Sequence[WeightRow]) -> _Scale:
 
 
 def _forest_row(row: WeightRow, scale: _Scale, y: float) -> ForestRow:
-    estimate, truth, interval = row.weight.beta_per_sd, row.true_per_sd, row.odds_ratio_per_sd
+    estimate, truth, interval = row.weight.beta_per_sd, row.true_per_sd, row.ratio_per_sd
     return ForestRow(
         y=y,
         title=row.title,

@@ -87,7 +87,7 @@ def scientific_text(value: float) -> str:
     return f"{mantissa.replace('-', MINUS)} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
-def odds_ratio_decimals(values: Ratios) -> int:
+def ratio_decimals(values: Ratios) -> int:
     """Return the decimals that show the nearer bound's distance from the estimate to two digits: 0 to 6.
 
     Fewer would blur the interval, more would feign precision.
@@ -100,7 +100,7 @@ def odds_ratio_decimals(values: Ratios) -> int:
     return min(max(wanted, _USUAL_DECIMALS if estimate < 100 else 0), _MAX_DECIMALS)
 
 
-def odds_ratio_interval(log_odds: float, values: Ratios, decimals: int) -> Interval:
+def ratio_interval(log_odds: float, values: Ratios, decimals: int) -> Interval:
     """Return an odds ratio with its interval; more decimals than asked where a bound would otherwise read as 1 or 0.
 
     `log_odds` tells on which side of 1 an odds ratio of absurd size lies.

@@ -95,7 +95,7 @@ def render_report(  # noqa: PLR0913 - one keyword for each document that the pag
         factors=_plan_factors(plan, result, titles),
         purpose=PURPOSES[plan.purpose.value],
         model=MODELS[plan.analysis.model],
-        hospital_effect=HOSPITAL_EFFECTS[plan.analysis.hospital_effect],
+        hospital_effect=HOSPITAL_EFFECTS[plan.analysis.model],
         simulated=verification.simulated or settlement.simulated or (result is not None and result.simulated),
         generated_data=bool(truths),
         ending=ending,

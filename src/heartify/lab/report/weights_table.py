@@ -19,8 +19,8 @@ from heartify.lab.report.number_text import (
     estimate_figure,
     exact_text,
     fixed_text,
-    odds_ratio_decimals,
-    odds_ratio_interval,
+    ratio_decimals,
+    ratio_interval,
     ratio_of_log_odds,
     se_decimals,
 )
@@ -41,13 +41,13 @@ class WeightRow:
     unit: str
     ucum: str
     weight: Weight
-    odds_ratio: Interval
+    ratio: Interval
     p: str
     near_0_05: bool
     beta: Figure
     se: Figure
     sd: Figure
-    odds_ratio_per_sd: Interval
+    ratio_per_sd: Interval
     beta_per_sd: Figure
     low_per_sd: float
     high_per_sd: float
@@ -84,7 +84,7 @@ def build_weight_rows(
 
 def _common_decimals(weights: tuple[Weight, ...]) -> int:
     """Return the decimals of all odds ratios per SD, to be compared with each other: those of the finest, at most 3."""
-    return min(max(odds_ratio_decimals(_ratios_per_sd(weight)) for weight in weights), 3)
+    return min(max(ratio_decimals(_ratios_per_sd(weight)) for weight in weights), 3)
 
 
 def _bounds_per_sd(weight: Weight) -> tuple[float, float]:
@@ -93,13 +93,13 @@ def _bounds_per_sd(weight: Weight) -> tuple[float, float]:
 
 def _ratios_per_sd(weight: Weight) -> Ratios:
     low, high = _bounds_per_sd(weight)
-    return weight.odds_ratio_per_sd, ratio_of_log_odds(low), ratio_of_log_odds(high)
+    return weight.ratio_per_sd, ratio_of_log_odds(low), ratio_of_log_odds(high)
 
 
 def _row(
     weight: Weight, factor: FactorSpec, titles: Mapping[str, str], true_beta: float | None, decimals_per_sd: int
 ) -> WeightRow:
-    per_unit = (weight.odds_ratio, weight.or_ci_low, weight.or_ci_high)
+    per_unit = (weight.ratio, weight.ratio_ci_low, weight.ratio_ci_high)
     low_per_sd, high_per_sd = _bounds_per_sd(weight)
     return WeightRow(
         factor=weight.factor,
@@ -107,13 +107,13 @@ def _row(
         unit=unit_words(weight.unit, indicator=factor.equals is not None),
         ucum=weight.unit,
         weight=weight,
-        odds_ratio=odds_ratio_interval(weight.beta, per_unit, odds_ratio_decimals(per_unit)),
+        ratio=ratio_interval(weight.beta, per_unit, ratio_decimals(per_unit)),
         p=weight.p,
         near_0_05=is_near_0_05(weight.beta, weight.se),
         beta=estimate_figure(weight.beta, se_decimals(weight.se, 3)),
         se=Figure(fixed_text(weight.se, se_decimals(weight.se, 2)), exact_text(weight.se)),
         sd=estimate_figure(weight.sd, se_decimals(weight.sd, 3)),
-        odds_ratio_per_sd=odds_ratio_interval(weight.beta_per_sd, _ratios_per_sd(weight), decimals_per_sd),
+        ratio_per_sd=ratio_interval(weight.beta_per_sd, _ratios_per_sd(weight), decimals_per_sd),
         beta_per_sd=estimate_figure(weight.beta_per_sd, se_decimals(weight.se_per_sd, 3)),
         low_per_sd=low_per_sd,
         high_per_sd=high_per_sd,

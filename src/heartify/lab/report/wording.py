@@ -134,9 +134,10 @@ PURPOSES: Mapping[str, str] = {
     "health-research": "health research",
     "care-improvement": "improvement of care",
 }
-MODELS: Mapping[str, str] = {"logistic": "logistic regression (maximum likelihood)"}
+MODELS: Mapping[str, str] = {"logistic": "logistic regression", "cox": "Cox regression (proportional hazards)"}
 HOSPITAL_EFFECTS: Mapping[str, str] = {
-    "fixed-intercepts": "an intercept of its own for each hospital (fixed effects), common weights",
+    "logistic": "an intercept of its own for each hospital (fixed effects), common weights",
+    "cox": "a baseline hazard of its own for each hospital (stratified), common weights",
 }
 
 _UNITS: Mapping[str, str] = {

@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heartify.enclave.design import complete_cases
+from heartify.enclave.cases import build_cases, category_levels
 from heartify.protocol.dictionary import Column, DataDictionary, Level
-from heartify.protocol.plan import FactorSpec, OutcomeSpec, Plan, Purpose
+from heartify.protocol.plan import AnalysisSpec, FactorSpec, FollowUpSpec, OutcomeSpec, Plan, Purpose
 
 NAN = np.nan
+
+
+def cases_of(question, dictionary, values):
+    levels = category_levels(question, [dictionary])
+    return build_cases(question, dictionary, values, levels, index=0, name="north", version="0x00")
+
+
+def complete_cases(question, dictionary, values):
+    """X in the plan's order and y, of the complete cases."""
+    cases = cases_of(question, dictionary, values)
+    return np.column_stack(list(cases.complete_factors().values())), cases.y
 
 
 def dictionary(*columns):
@@ -143,3 +154,61 @@ def test_cohort_without_a_complete_case_gives_empty_arrays_of_the_right_width():
     X, y = complete_cases(plan(DISEASE, FactorSpec(name="c", column="chol")), COLUMNS, values)
 
     assert (X.shape, y.shape) == ((0, 1), (0,))
+
+
+def test_levels_of_hospitals_that_list_them_in_another_order_are_the_same_levels():
+    other = dictionary(category("cp", "4", "1"), column("count", "integer"))
+    question = plan(DISEASE, FactorSpec(name="pain", column="cp", reference="1"))
+    levels = category_levels(question, [COLUMNS, other])
+    values = {"cp": np.array([0, 1, -1], np.int32), "count": np.array([1.0, 0.0, 1.0])}
+
+    first = build_cases(question, COLUMNS, values, levels, index=0, name="a", version="0x00")
+    second = build_cases(question, other, values, levels, index=1, name="b", version="0x00")
+
+    assert levels == {"cp": ("1", "2", "4")}
+    assert first.factors["pain"][:2].tolist() == [0.0, 1.0]
+    assert second.factors["pain"][:2].tolist() == [2.0, 0.0]
+    assert np.isnan(first.factors["pain"][2])
+
+
+def survival_plan(**follow_up):
+    return Plan(
+        title="Follow-up",
+        purpose=Purpose.HEALTH_RESEARCH,
+        outcome=OutcomeSpec(column="count", equals="1"),
+        follow_up=FollowUpSpec(time="time", **follow_up),
+        factors=(FactorSpec(name="c", column="chol"),),
+        analysis=AnalysisSpec(model="cox", strata=("smoker",)),
+    )
+
+
+FOLLOWED = dictionary(
+    column("count", "integer"),
+    column("chol", "number"),
+    column("time", "number"),
+    column("entry", "number"),
+    column("smoker", "boolean"),
+)
+FOLLOW_UP_VALUES = {
+    "count": np.array([0.0, 1.0, 2.0, 1.0, 1.0]),
+    "chol": np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+    "time": np.array([5.0, 6.0, 7.0, 0.0, 9.0]),
+    "entry": np.array([0.0, 6.0, 1.0, 0.0, 2.0]),
+    "smoker": np.array([1.0, 0.0, 1.0, 0.0, NAN]),
+}
+
+
+def test_event_codes_tell_the_outcome_from_the_competing_event():
+    question = survival_plan(competing=OutcomeSpec(column="count", equals="2"))
+
+    cases = cases_of(question, FOLLOWED, FOLLOW_UP_VALUES)
+
+    assert cases.event.tolist() == [0, 1, 2, 1, 1]
+
+
+def test_patients_who_were_never_at_risk_or_have_no_stratum_are_no_complete_cases():
+    cases = cases_of(survival_plan(entry="entry"), FOLLOWED, FOLLOW_UP_VALUES)
+
+    assert cases.complete.tolist() == [True, False, True, False, False]
+    assert cases.strata[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(cases.strata[4])
