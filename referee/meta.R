@@ -46,10 +46,12 @@ common <- glm(y ~ hospital + age + male + sbp + chol + smoker + g2 + g3 + noise,
 test_of <- function(extra) {
   wide <- update(common, paste(". ~ . +", extra))
   rao <- anova(common, wide, test = "Rao"); lrt <- anova(common, wide, test = "LRT")
-  list(df = rao$Df[2], rao = rao$Rao[2], rao_p = rao$`Pr(>Chi)`[2], lr = lrt$Deviance[2], lr_p = lrt$`Pr(>Chi)`[2])
+  X <- model.matrix(wide); X <- X[, !is.na(coef(wide))]; mu <- fitted(common)
+  U <- crossprod(X, common$y - mu); direct <- c(crossprod(U, solve(crossprod(X, X * mu * (1 - mu)), U)))
+  list(df = rao$Df[2], score = direct, rao = rao$Rao[2], rao_p = rao$`Pr(>Chi)`[2], lr = lrt$Deviance[2], lr_p = lrt$`Pr(>Chi)`[2])
 }
 interaction <- list(
-  call = "common <- glm(y ~ hospital + age + male + sbp + chol + smoker + g2 + g3 + noise, binomial); anova(common, update(common, . ~ . + hospital:TERM), test = 'Rao' | 'LRT')",
+  call = "common <- glm(y ~ hospital + age + male + sbp + chol + smoker + g2 + g3 + noise, binomial); anova(common, update(common, . ~ . + hospital:TERM), test = 'Rao' | 'LRT'); score: t(U) solve(t(X) W X, U) at fitted(common), X of the wide model",
   age = test_of("hospital:age"), smoker = test_of("hospital:smoker"), grade = test_of("hospital:g2 + hospital:g3"),
   noise = test_of("hospital:noise"))
 male_d <- d; male_d$male[male_d$hospital == "d"] <- 1

@@ -2,7 +2,7 @@
 
 Internal-external cross-validation (Royston, Parmar and Sylvester 2004; Steyerberg and Harrell 2016). The new hospital
 has no intercept of its own in the model: it gets the plain mean of the others' intercepts on the log-odds scale, each
-hospital counting once, as a draw from a random intercept would. What that costs shows in calibration in the large.
+hospital counting once, as a draw from a random intercept would (a hospital whose outcome does not vary has none). What that costs shows in calibration in the large.
 The hospitals' results are pooled by REML with Hartung-Knapp intervals on the scales of Snell, Debray and Riley (2018):
 logit C, log O/E, and the slope as it is.
 """
@@ -88,8 +88,10 @@ def leave_one_hospital_out(
 
 def _judge(blocks: Sequence[CohortBlock], out: int, term_names: Sequence[str], fit: Fitter) -> LeftOutHospital:
     block = blocks[out]
+    # A hospital whose outcome does not vary has no finite intercept, and adds exactly nothing to the slopes.
+    others = [other for h, other in enumerate(blocks) if h != out and 0 < other.events < other.n]
     try:
-        model = fit([other for h, other in enumerate(blocks) if h != out], term_names)
+        model = fit(others, term_names)
     except StatsError as exc:
         failure = type(exc).__name__
         return LeftOutHospital(block.name, block.n, block.events, None, None, None, None, None, None, failure)

@@ -66,17 +66,26 @@ def test_the_new_hospital_gets_the_plain_mean_of_intercepts(five):
     np.testing.assert_allclose(found, mean + five[3].X[:2] @ model.term_coef, rtol=1e-12)
 
 
-def test_a_hospital_without_events_is_judged_by_others_and_breaks_nobody(five):
+def test_a_hospital_without_events_is_judged_by_others_and_breaks_nobody(five, found):
     silent = CohortBlock("e", five[0].X[:50], np.zeros(50))
 
-    found = leave_one_hospital_out([*five, silent], COLUMNS)
+    again = leave_one_hospital_out([*five, silent], COLUMNS)
 
-    own = found.hospitals[-1]
+    own = again.hospitals[-1]
     assert own.failure is None
     assert own.expected > 0
     assert (own.c, own.logit_c, own.slope, own.in_the_large, own.log_oe) == (None, None, None, None, None)
-    # The others' models contain that hospital, whose own intercept has no finite estimate: they say so.
-    assert {other.failure for other in found.hospitals[:-1]} == {"SeparationError"}
+    assert again.hospitals[:-1] == found.hospitals
+    assert again.slope == found.slope
+
+
+def test_where_no_other_hospital_can_be_fitted_the_error_is_named(five):
+    silent = CohortBlock("e", five[0].X[:50], np.zeros(50))
+
+    found = leave_one_hospital_out([five[0], silent], COLUMNS)
+
+    assert [own.failure for own in found.hospitals] == ["InvalidBlockError", None]
+    assert found.hospitals[0].expected is None
     assert found.slope is None
 
 

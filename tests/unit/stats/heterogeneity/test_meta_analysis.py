@@ -178,7 +178,7 @@ def test_pooling_follows_the_unit_and_not_the_order_and_reml_is_a_maximum(pairs,
 @pytest.mark.parametrize("tau", [0.0, 0.4])
 def test_hartung_knapp_covers_and_the_prediction_interval_holds_new_hospitals(tau):
     rng = np.random.default_rng(5)
-    covered, held, runs = 0, 0, 600
+    covered, held, runs = 0, 0, 300
     for _ in range(runs):
         se = rng.uniform(0.15, 0.4, 6)
         found = random_effects(rng.normal(1.0, np.hypot(tau, se)), se)
@@ -186,5 +186,5 @@ def test_hartung_knapp_covers_and_the_prediction_interval_holds_new_hospitals(ta
         covered += interval.low < 1.0 < interval.high
         held += prediction.low < rng.normal(1.0, tau) < prediction.high
 
-    assert covered / runs == pytest.approx(0.95, abs=0.035)
+    assert covered / runs == pytest.approx(0.95, abs=0.04)
     assert held / runs > 0.88
