@@ -3,10 +3,10 @@
 For fits over more rows than memory holds: a chunk is one row group of every column, decrypted in lockstep, so that a
 few row groups are all that is ever held. All obligations of `reader` hold here too. Size, magic, key, binding, shape
 and row counts are checked whenever a file is opened, values when a group is first loaded. Digests are checked on
-threads of their own beside the first pass, and leaving the `with` block of `open_encrypted_rows` waits for them: nothing that was
-computed inside may be released before. Later passes rely on GCM: nobody without the column's key can make a file that
-opens as that part of that column of that version. Who holds the key and the host too could serve other bytes after the
-first pass; a caller for whom that matters gives an `open_file` of bytes in its own memory.
+threads of their own beside the first pass, and leaving the `with` block of `open_encrypted_rows` waits for them:
+nothing that was computed inside may be released before. Later passes rely on GCM: nobody without the column's key can
+make a file that opens as that part of that column of that version. Who holds the key and the host too could serve other
+bytes after the first pass; a caller for whom that matters gives an `open_file` of bytes in its own memory.
 """
 
 from __future__ import annotations

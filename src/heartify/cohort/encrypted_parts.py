@@ -133,7 +133,8 @@ def _read(file: pq.ParquetFile, group: int, column: Column) -> StoredArray:
 
 
 def _join(arrays: list[StoredArray]) -> StoredArray:
-    joined: StoredArray = np.concatenate(arrays, dtype=arrays[0].dtype)
+    joined = np.empty_like(arrays[0], shape=sum(len(array) for array in arrays))
+    np.concatenate(arrays, out=joined)
     return joined
 
 

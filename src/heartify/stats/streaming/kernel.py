@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.likelihood import LikelihoodSums, empty_sums
-from heartify.stats.streaming.rows import RealArray
+from heartify.stats.streaming.rows import Chunk, RealArray
 
 SMALL_PRODUCT = 1_000_000
 MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 512, 8_192
@@ -68,74 +68,25 @@ def block_rows(q: int) -> int:
     return min(MAX_BLOCK_ROWS, max(MIN_BLOCK_ROWS, fitting))
 
 
-def chunk_likelihood(
-    columns: Sequence[RealArray], y: RealArray, centring: Centring, parameters: FloatArray, precision: DTypeLike
-) -> LikelihoodSums:
-    """Return the sums of a chunk at `parameters` (1 + p,), intercept first, for the terms z.
+class Workspace:
+    """Working arrays for blocks of rows: Z (q, m) with a first row of ones, and sign = 2y - 1 (m,).
 
-    With s = (2y - 1) eta and t = exp(-|s|), nothing is formed by a subtraction of nearly equal numbers:
-    log expit(s) = min(s, 0) - log1p(t), expit(-s) = t / (1 + t) or 1 / (1 + t), mu (1 - mu) = t / (1 + t)^2.
+    For one thread at a time, and used again from chunk to chunk: fresh memory costs more than what is done in it.
     """
-    work = _Block(parameters.size, y.size, precision)
-    theta = parameters.astype(precision)
-    total = empty_sums(parameters.size)
-    with np.errstate(all="ignore"):  # a candidate far out may overflow; its log-likelihood is then no improvement
-        for rows in work.slices:
-            work.load(columns, y, rows, centring)
-            total = total + work.likelihood(theta)
-    return total
 
+    def __init__(self, q: int, precision: DTypeLike) -> None:
+        self._rows = block_rows(q)
+        self._all = np.ones((2, q, self._rows), precision)
+        self._lines = np.empty((6, self._rows), precision)
+        self._use(self._rows)
 
-def checked_chunk_sums(
-    columns: Sequence[RealArray], y: RealArray, centring: Centring, parameters: FloatArray, precision: DTypeLike
-) -> tuple[LikelihoodSums, RowSums]:
-    """Return the likelihood's sums and the rows' own from one pass, which also checks the values.
-
-    Raises:
-        InvalidBlockError: y has values other than 0 and 1, or a column has missing, infinite or too large values.
-    """
-    work = _Block(parameters.size, y.size, precision)
-    theta = parameters.astype(precision)
-    likelihood, counts = empty_sums(parameters.size), empty_row_sums(len(columns))
-    with np.errstate(all="ignore"):
-        for rows in work.slices:
-            work.load(columns, y, rows, centring)
-            counts = counts + work.row_sums()
-            likelihood = likelihood + work.likelihood(theta)
-    if not np.isfinite(counts.squares).all():
-        raise InvalidBlockError("a column has missing, infinite or too large values")
-    return likelihood, counts
-
-
-def chunk_margins(
-    columns: Sequence[RealArray], y: RealArray, centring: Centring, direction: FloatArray
-) -> tuple[float, float]:
-    """Return the least and largest margin (2y - 1) z'd of a chunk, in double; (inf, -inf) without rows."""
-    work = _Block(direction.size, y.size, np.float64)
-    least, largest = np.inf, -np.inf
-    for rows in work.slices:
-        work.load(columns, y, rows, centring)
-        margins = work.sign * np.dot(direction, work.Z)
-        least, largest = min(least, float(margins.min())), max(largest, float(margins.max()))
-    return least, largest
-
-
-class _Block:
-    """Working arrays for blocks of one chunk: Z (q, m) with a first row of ones, and sign = 2y - 1 (m,)."""
-
-    def __init__(self, q: int, n: int, precision: DTypeLike) -> None:
-        blocks = -(-n // block_rows(q))
-        rows = -(-n // max(1, blocks))  # blocks of nearly one length: a short last one costs as much as a long one
-        self.slices = [slice(first, min(first + rows, n)) for first in range(0, n, rows)] if n else []
-        self._all = np.ones((2, q, rows), precision)
-        self._lines = np.empty((5, rows), precision)
-        self._use(rows)
-
-    def _use(self, m: int) -> None:
-        self.Z, self._weighted = self._all[0, :, :m], self._all[1, :, :m]
-        self.sign, self._s, self._t, self._u, self._tail = self._lines[:, :m]
+    def blocks(self, n: int) -> list[slice]:
+        """Return slices of nearly one length over n rows: a short last one would cost as much as a long one."""
+        count = -(-n // self._rows)
+        return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
     def load(self, columns: Sequence[RealArray], y: RealArray, rows: slice, centring: Centring) -> None:
+        """Take a block in."""
         if rows.stop - rows.start != self.sign.size:
             self._use(rows.stop - rows.start)
         centring.load_block(columns, rows, self.Z[1:])
@@ -143,6 +94,7 @@ class _Block:
         np.subtract(self.sign, 1.0, out=self.sign)
 
     def row_sums(self) -> RowSums:
+        """Return the block's counts and moments."""
         if not (np.abs(self.sign, out=self._s) == 1.0).all():
             raise InvalidBlockError("the outcome has values other than 0 and 1")
         m = self.sign.size
@@ -153,7 +105,12 @@ class _Block:
         return RowSums(m, events, np.dot(Z, self.Z[0]).astype(np.float64), squares.astype(np.float64))
 
     def likelihood(self, theta: Work) -> LikelihoodSums:
-        sign, s, t, u, tail = self.sign, self._s, self._t, self._u, self._tail
+        """Return the block's sums at theta (q,), in the working precision.
+
+        With s = (2y - 1) eta and t = exp(-|s|), nothing is formed by a subtraction of nearly equal numbers:
+        log expit(s) = min(s, 0) - log1p(t), expit(-s) = t / (1 + t) or 1 / (1 + t), mu (1 - mu) = t / (1 + t)^2.
+        """
+        sign, s, t, u, tail, weight = self.sign, self._s, self._t, self._u, self._tail, self._weight
         np.multiply(sign, np.dot(theta, self.Z), out=s)
         np.abs(s, out=t)
         np.negative(t, out=t)
@@ -161,7 +118,7 @@ class _Block:
         np.add(t, 1.0, out=u)
         np.reciprocal(u, out=u)
         np.multiply(t, u, out=tail)
-        weight = np.multiply(tail, u)
+        np.multiply(tail, u, out=weight)
         np.copyto(tail, u, where=s < 0.0)
 
         gradient = np.dot(self.Z, np.multiply(sign, tail, out=u))
@@ -171,3 +128,53 @@ class _Block:
         np.log1p(t, out=t)
         loglik = float(s.sum(dtype=np.float64)) - float(t.sum(dtype=np.float64))
         return LikelihoodSums(loglik, gradient.astype(np.float64), information.astype(np.float64))
+
+    def margins(self, direction: Work) -> Work:
+        """Return the block's margins (2y - 1) z'd (m,)."""
+        margins: Work = self.sign * np.dot(direction, self.Z)
+        return margins
+
+    def _use(self, m: int) -> None:
+        self.Z, self._weighted = self._all[0, :, :m], self._all[1, :, :m]
+        self.sign, self._s, self._t, self._u, self._tail, self._weight = self._lines[:, :m]
+
+
+def chunk_likelihood(chunk: Chunk, centring: Centring, parameters: FloatArray, work: Workspace) -> LikelihoodSums:
+    """Return the sums of a chunk at `parameters` (1 + p,), intercept first, for the terms z."""
+    theta = parameters.astype(work.Z.dtype)
+    total = empty_sums(parameters.size)
+    with np.errstate(all="ignore"):  # a candidate far out may overflow; its log-likelihood is then no improvement
+        for rows in work.blocks(chunk[1].size):
+            work.load(*chunk, rows, centring)
+            total = total + work.likelihood(theta)
+    return total
+
+
+def checked_chunk_sums(
+    chunk: Chunk, centring: Centring, parameters: FloatArray, work: Workspace
+) -> tuple[LikelihoodSums, RowSums]:
+    """Return the likelihood's sums and the rows' own from one pass, which also checks the values.
+
+    Raises:
+        InvalidBlockError: y has values other than 0 and 1, or a column has missing, infinite or too large values.
+    """
+    theta = parameters.astype(work.Z.dtype)
+    likelihood, counts = empty_sums(parameters.size), empty_row_sums(parameters.size - 1)
+    with np.errstate(all="ignore"):
+        for rows in work.blocks(chunk[1].size):
+            work.load(*chunk, rows, centring)
+            counts = counts + work.row_sums()
+            likelihood = likelihood + work.likelihood(theta)
+    if not np.isfinite(counts.squares).all():
+        raise InvalidBlockError("a column has missing, infinite or too large values")
+    return likelihood, counts
+
+
+def chunk_margins(chunk: Chunk, centring: Centring, direction: FloatArray, work: Workspace) -> tuple[float, float]:
+    """Return the least and largest margin of a chunk along `direction` (1 + p,); (inf, -inf) without rows."""
+    least, largest = np.inf, -np.inf
+    for rows in work.blocks(chunk[1].size):
+        work.load(*chunk, rows, centring)
+        margins = work.margins(direction.astype(work.Z.dtype))
+        least, largest = min(least, float(margins.min())), max(largest, float(margins.max()))
+    return least, largest

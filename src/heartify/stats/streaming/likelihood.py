@@ -6,8 +6,9 @@ stay separate by hospital until the last addition, so one pass serves pooling an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
@@ -19,6 +20,7 @@ from heartify.stats.separation import check_direction
 from heartify.stats.streaming.kernel import (
     Centring,
     RowSums,
+    Workspace,
     checked_chunk_sums,
     chunk_likelihood,
     chunk_margins,
@@ -38,6 +40,7 @@ class StreamedLikelihood:
     centring: Centring
     precision: DTypeLike
     apply: OrderedMap
+    idle: list[Workspace] = field(default_factory=list, init=False)
 
     @property
     def hospitals(self) -> int:
@@ -57,8 +60,9 @@ class StreamedLikelihood:
         """Return the pooled sums at `parameters` (hospitals + p,), over every `stride`-th chunk of each hospital."""
 
         def one(task: Task) -> LikelihoodSums:
-            columns, y = load_checked(self.sources[task[0]], task[1], self.p)
-            return chunk_likelihood(columns, y, self.centring, self._own(parameters, task[0]), self.precision)
+            chunk = load_checked(self.sources[task[0]], task[1], self.p)
+            with self._workspace() as work:
+                return chunk_likelihood(chunk, self.centring, self._own(parameters, task[0]), work)
 
         tasks = self._tasks(stride)
         return self._pool(self._by_hospital(tasks, self.apply(one, tasks)))
@@ -71,9 +75,9 @@ class StreamedLikelihood:
         """
 
         def one(task: Task) -> tuple[LikelihoodSums, RowSums]:
-            columns, y = load_checked(self.sources[task[0]], task[1], self.p)
-            own = self._own(parameters, task[0])
-            return checked_chunk_sums(columns, y, self.centring, own, self.precision)
+            chunk = load_checked(self.sources[task[0]], task[1], self.p)
+            with self._workspace() as work:
+                return checked_chunk_sums(chunk, self.centring, self._own(parameters, task[0]), work)
 
         tasks = self._tasks(1)
         parts = self.apply(one, tasks)
@@ -90,8 +94,9 @@ class StreamedLikelihood:
         """
 
         def one(task: Task) -> tuple[float, float]:
-            columns, y = load_checked(self.sources[task[0]], task[1], self.p)
-            return chunk_margins(columns, y, self.centring, self._own(step, task[0]))
+            chunk = load_checked(self.sources[task[0]], task[1], self.p)
+            with self._workspace() as work:
+                return chunk_margins(chunk, self.centring, self._own(step, task[0]), work)
 
         check_direction([np.array(margins) for margins in self.apply(one, self._tasks(1))])
 
@@ -101,6 +106,16 @@ class StreamedLikelihood:
         squares = np.maximum(rows.squares - rows.n * mean**2, 0.0)
         scale = self.centring.scale
         return Moments(rows.n, self.centring.shift + scale * mean, scale**2 * squares)
+
+    @contextmanager
+    def _workspace(self) -> Iterator[Workspace]:
+        # Popping and appending are atomic; there are never more of them than threads.
+        try:
+            work = self.idle.pop()
+        except IndexError:
+            work = Workspace(1 + self.p, self.precision)
+        yield work
+        self.idle.append(work)
 
     def _own(self, parameters: FloatArray, hospital: int) -> FloatArray:
         return np.concatenate(([parameters[hospital]], parameters[self.hospitals :]))
