@@ -24,7 +24,7 @@ from heartify.stats.separation import check_standard_errors
 from heartify.stats.survival.blocks import BaselineHazard, SurvivalSource, Ties
 from heartify.stats.survival.chi_square import ChiSquareTest, chi_square_test, quadratic_test
 from heartify.stats.survival.cox_sums import cox_sums
-from heartify.stats.survival.design import Design, Precision, Stratum, build_design
+from heartify.stats.survival.design import Design, Precision, Stratum, build_design, build_stratum
 from heartify.stats.survival.monotone import check_not_monotone
 from heartify.stats.survival.risk_sets import build_risk_sets
 
@@ -93,8 +93,8 @@ def fit_cox(
         SeparationError: the partial likelihood is monotone: a combination of terms ranks every event first.
         NotConvergedError: no maximum was reached for another reason.
     """
-    design = build_design(sources, term_names, baseline, precision)
     with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as executor:
+        design = build_design(sources, term_names, baseline, precision, executor)
         null, maximum = _fit_design(design, term_names, ties, executor)
     return CoxFit(
         term_names=tuple(term_names),
@@ -156,7 +156,7 @@ def _thin(stratum: Stratum) -> Stratum:
     is_event[sets.event_rows] = True
     entry = None if sets.first is None else sets.first[every].astype(np.float64)
     thin = build_risk_sets(sets.last[every].astype(np.float64), is_event[every], entry)
-    return Stratum(stratum.label, stratum.Z[:, every].astype(np.float64), stratum.mean, thin)
+    return build_stratum(stratum.label, stratum.Z[:, every].astype(np.float64), stratum.mean, thin)
 
 
 def _check_information(information: FloatArray, strata: Sequence[Stratum], term_names: Sequence[str]) -> None:

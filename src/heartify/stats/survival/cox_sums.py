@@ -77,8 +77,7 @@ def cox_sums(
     ready = [part for part in passes if part is not None]
     tasks = [(part, number) for part in ready for number in range(len(part.after))]
     for part in ready:
-        rows = part.stratum.sets.event_rows
-        at_events = part.stratum.Z[:, rows].sum(axis=1, dtype=np.float64)
+        at_events = part.stratum.at_events
         total = total + LikelihoodSums(
             float(at_events @ slopes) - part.hazard.log_sum, at_events, np.zeros((slopes.size, slopes.size))
         )
@@ -150,7 +149,8 @@ def _tied_means(stratum: Stratum, risk: FloatArray, hazard: HazardSums, tied: In
     number[tied] = np.arange(tied.size)
     of_event = number[sets.event_index]
     rows, group = sets.event_rows[of_event >= 0], of_event[of_event >= 0]
-    sums = [np.bincount(group, weights=line[rows] * risk[rows], minlength=tied.size) for line in stratum.Z]
+    risks = risk[rows]
+    sums = [np.bincount(group, weights=line[rows] * risks, minlength=tied.size) for line in stratum.Z]
     means: FloatArray = np.array(sums) / hazard.death_risk[tied]
     return means
 

@@ -7,7 +7,9 @@ float64, or in float32 at half the memory (rounding each value by 6e-8 SD; all a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,18 +22,24 @@ from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, Ran
 from heartify.stats.survival.blocks import BaselineHazard, SurvivalSource, check_sources
 from heartify.stats.survival.risk_sets import IndexArray, RiskSets, build_risk_sets
 
+COLUMNS_IN_FLIGHT = 2  # a column waits for at most so many: memory stays bounded
+
 Precision = Literal["float64", "float32"]
 Lines = NDArray[np.float64] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Stratum:
-    """Hold one stratum: its label, sorted standardised lines Z (p, n), their means (p,) before, and its risk sets."""
+    """Hold one stratum: its label, sorted standardised lines Z (p, n), their means (p,) before, and its risk sets.
+
+    `at_events` (p,) is the sum of Z over the events, which no pass needs to take again.
+    """
 
     label: tuple[str, int]
     Z: Lines
     mean: FloatArray
     sets: RiskSets
+    at_events: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -52,6 +60,7 @@ def build_design(
     term_names: Sequence[str],
     baseline: BaselineHazard,
     precision: Precision = "float64",
+    executor: Executor | None = None,
 ) -> Design:
     """Sort and standardise the rows of all sources; strata are hospital (or none) times the blocks' own strata.
 
@@ -68,15 +77,20 @@ def build_design(
         raise DegenerateOutcomeError("there is no event of interest")
     labels, rows, sets = _sort_rows(sources, baseline)
     bounds = np.concatenate(([0], np.cumsum([part.size for part in rows])))
-    Z, mean, scale = _read_columns(sources, np.concatenate(rows), bounds, len(term_names), precision)
+    order = rows[0] if len(rows) == 1 else np.concatenate(rows)
+    Z: Lines = np.empty((len(term_names), order.size), dtype=np.dtype(precision))
+    mean, scale = _read_columns(sources, order, bounds, Z, executor)
     _check_scales(mean, scale, term_names)
-    strata = [
-        Stratum(labels[s], Z[:, bounds[s] : bounds[s + 1]], mean[:, s], sets[s])
-        for s in range(len(rows))
-        if sets[s].times.size
-    ]
-    kept = tuple(part for part, one in zip(rows, sets, strict=True) if one.times.size)
-    return Design(tuple(strata), kept, scale, int(bounds[-1]))
+    kept = [s for s in range(len(sets)) if sets[s].times.size]
+    lines = [Z[:, bounds[s] : bounds[s + 1]] for s in kept]
+    strata = tuple(build_stratum(labels[s], part, mean[:, s], sets[s]) for s, part in zip(kept, lines, strict=True))
+    return Design(strata, tuple(order[bounds[s] : bounds[s + 1]] for s in kept), scale, order.size)
+
+
+def build_stratum(label: tuple[str, int], Z: Lines, mean: FloatArray, sets: RiskSets) -> Stratum:
+    """Return a stratum of sorted lines (p, n), which were centred by mean (p,)."""
+    at_events = np.array([line[sets.event_rows].sum(dtype=np.float64) for line in Z])
+    return Stratum(label, Z, mean, sets, at_events)
 
 
 def _sort_rows(
@@ -117,29 +131,46 @@ def _entry(source: SurvivalSource, positions: IndexArray) -> FloatArray:
 
 
 def _read_columns(
-    sources: Sequence[SurvivalSource], order: IndexArray, bounds: IndexArray, p: int, precision: Precision
-) -> tuple[Lines, FloatArray, FloatArray]:
-    """Return Z (p, n), the stratum means (p, strata) and the scale (p,); a constant line stays centred, scale 0."""
-    Z: Lines = np.empty((p, order.size), dtype=np.dtype(precision))
+    sources: Sequence[SurvivalSource],
+    order: IndexArray,
+    bounds: IndexArray,
+    standardised: Lines,
+    executor: Executor | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Fill the lines (p, n) and return the stratum means (p, strata) and scale (p,); a constant line has scale 0.
+
+    Columns are read here, in order; with an executor, others are standardised meanwhile.
+    """
+    p = standardised.shape[0]
     mean, scale = np.empty((p, bounds.size - 1)), np.empty(p)
-    streams = [source.iterate_columns() for source in sources]
-    sizes = np.diff(bounds)
-    for j in range(p):
-        parts = [next(stream, None) for stream in streams]
-        present = [part for part in parts if part is not None]
-        if len(present) != len(parts):
-            raise InvalidBlockError(f"expected {p} columns in every block, got fewer")
-        whole = present[0] if len(present) == 1 else np.concatenate(present)
+
+    def standardise(j: int, parts: list[FloatArray]) -> None:
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
         line = whole[order].astype(np.float64, copy=False)
-        for s, size in enumerate(sizes):
+        for s in range(bounds.size - 1):
             part = line[bounds[s] : bounds[s + 1]]
-            mean[j, s] = part.sum() / size
+            mean[j, s] = part.sum() / part.size
             part -= mean[j, s]
-        scale[j] = np.sqrt(line @ line / max(order.size - sizes.size, 1))
-        Z[j] = np.divide(line, scale[j] if scale[j] > 0.0 else 1.0, out=line)
+        scale[j] = np.sqrt(line @ line / max(order.size - bounds.size + 1, 1))
+        np.divide(line, scale[j] if scale[j] > 0.0 else 1.0, out=standardised[j], casting="same_kind")
+
+    streams = [source.iterate_columns() for source in sources]
+    pending: deque[Future[None]] = deque()
+    for j in range(p):
+        parts = [part for part in (next(stream, None) for stream in streams) if part is not None]
+        if len(parts) != len(streams):
+            raise InvalidBlockError(f"expected {p} columns in every block, got fewer")
+        if executor is None:
+            standardise(j, parts)
+            continue
+        pending.append(executor.submit(standardise, j, parts))
+        if len(pending) == COLUMNS_IN_FLIGHT:
+            pending.popleft().result()
+    for last in pending:
+        last.result()
     if any(next(stream, None) is not None for stream in streams):
         raise InvalidBlockError(f"expected {p} columns in every block, got more")
-    return Z, mean, scale
+    return mean, scale
 
 
 def _check_scales(mean: FloatArray, scale: FloatArray, term_names: Sequence[str]) -> None:

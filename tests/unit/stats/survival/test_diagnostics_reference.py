@@ -92,7 +92,7 @@ def test_variance_clustered_by_hospital_equals_r(cox_r, make_blocks):
 
 
 def test_clusters_across_strata_equal_r(cox_r, make_blocks):
-    # R: coxph(... + strata(hospital), cluster = floor(10 * chol))
+    # As R with a hospital as stratum and floor(10 * chol) as cluster
     blocks = make_blocks()
     terms = ("age", "male", "sbp", "chol", "smoker", "noise")
     fit = fit_cox(blocks, terms)
@@ -150,7 +150,7 @@ def test_columns_of_one_factor_are_tested_together_as_cox_zph_does(cox_r, cohort
 
 @pytest.mark.parametrize("name", ["delayed_strata_efron", "delayed_strata_breslow"])
 def test_baseline_hazard_and_survival_curve_equal_r(name, cox_r, fitted):
-    # R: basehaz(fit, centered = FALSE); summary(survfit(fit, newdata), times, extend = TRUE)
+    # R: basehaz with centered = FALSE, and summary of survfit with newdata, times and extend = TRUE
     expected = cox_r["curves"][name]
     fit, blocks = fitted(name)
     times = np.array(expected["times"], dtype=float)
@@ -169,7 +169,7 @@ def test_baseline_hazard_and_survival_curve_equal_r(name, cox_r, fitted):
 
 
 def test_whas500_diagnostics_equal_r(whas500):
-    # R: cox.zph(fit, "km"); basehaz(fit, centered = FALSE); sum(abs(residuals(fit, "martingale")))
+    # R: cox.zph with transform "km", basehaz with centered = FALSE, residuals of type "martingale"
     truth, data = whas500
     terms = tuple(truth["efron"]["coef"])
     block = SurvivalBlock("w", np.column_stack([data[t] for t in terms]), data["lenfol"], data["fstat"].astype(int))
