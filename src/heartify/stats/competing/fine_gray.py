@@ -26,6 +26,7 @@ from heartify.stats.separation import check_standard_errors
 
 _Strata = list[tuple[int, FineGrayStratum]]
 
+FLAT_REGION = 1e-9  # of the information at zero: a standard error 30,000 times larger, which no finite maximum has
 RANK_TOLERANCE = 1e-10  # least eigenvalue of the correlation-scaled information at zero
 
 
@@ -187,7 +188,16 @@ def _maximise(strata: Sequence[FineGrayStratum], p: int) -> tuple[Maximum, float
     scale = 1.0 / np.sqrt(diagonal)
     if float(eigvalsh(null.information * np.outer(scale, scale))[0]) < RANK_TOLERANCE:
         raise RankDeficientError("a term is a linear combination of other terms")
-    maximum = maximise(evaluate, start, watch)
+    lost = FLAT_REGION * diagonal
+
+    def bounded(beta: FloatArray) -> LikelihoodSums:
+        # One carrier of a rare factor can throw Newton's first step far beyond the maximum, where the likelihood is
+        # nearly flat but higher than at zero: such a step must be halved, not taken.
+        sums = evaluate(beta)
+        flat = (np.diag(sums.information) < lost).any()
+        return LikelihoodSums(-np.inf, sums.gradient, sums.information) if flat else sums
+
+    maximum = maximise(bounded, start, watch)
     at_start = np.sqrt(np.diag(invert_information(null.information)))
     check_standard_errors(np.sqrt(np.diag(maximum.covariance)), at_start)
     return maximum, null.loglik

@@ -23,6 +23,8 @@ from heartify.stats.competing.weighting import (
 from heartify.stats.errors import DegenerateOutcomeError
 from heartify.stats.likelihood import LikelihoodSums
 
+WIDEST_PREDICTOR = 600.0  # exp(-600) is still a normal double, with room for n and the weights
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Group:
@@ -45,7 +47,7 @@ class _RiskSets:
 
 
 class FineGrayStratum:
-    """One stratum: Z (n, p) scaled covariates, its follow-up, the cause, and censoring-group indices (n,)."""
+    """One stratum with at least one event of the cause: Z (n, p) scaled, follow-up, censoring-group indices (n,)."""
 
     def __init__(
         self, Z: FloatArray, rows: FollowUp, cause: int, censoring_group: IntArray, ties: CensoringTies
@@ -63,11 +65,6 @@ class FineGrayStratum:
         group = censoring_group[order]
         self._groups = [self._make_group(np.flatnonzero(group == g), ties) for g in np.unique(group)]
 
-    @property
-    def events(self) -> int:
-        """Return the number of events of the cause."""
-        return int(self._is_event.sum())
-
     def _make_group(self, index: IntArray, ties: CensoringTies) -> _Group:
         rows = self._rows.take(index)
         curve = censoring_curve(rows, ties)
@@ -82,7 +79,13 @@ class FineGrayStratum:
         return _Group(index, curve, factor)
 
     def sums(self, beta: FloatArray) -> LikelihoodSums:
-        """Return the log partial likelihood, its gradient (p,) and information (p, p)."""
+        """Return the log partial likelihood, its gradient (p,) and information (p, p).
+
+        Where risks differ by more than doubles can hold, the log-likelihood is -inf: a step that far is refused.
+        """
+        predictor = self._Z @ beta
+        if not float(predictor.max() - predictor.min()) < WIDEST_PREDICTOR:
+            return LikelihoodSums(-np.inf, np.zeros(beta.size), np.zeros((beta.size, beta.size)))
         now = self._risk_sets(beta)
         exposure = self._exposure(now.hazard[:, None])[:, 0] * now.risk
         Z, own = self._Z, self._is_event
@@ -115,8 +118,6 @@ class FineGrayStratum:
 
     def separating(self, step: FloatArray, tolerance: float = 1e-7) -> bool:
         """Say whether along `step` (p,) every event has the largest predictor of its risk set, so no maximum exists."""
-        if self.time.size == 0:
-            return True
         predictor = self._Z @ step
         m = self.time.size
         followed, late = np.full(m + 1, -np.inf), np.full(m + 1, -np.inf)

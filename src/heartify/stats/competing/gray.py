@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve
+from scipy.linalg import eigvalsh, solve
 from scipy.special import gammaincc
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.competing.event_table import EventTable
+from heartify.stats.competing.follow_up import IntArray
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
 
 RANK_TOLERANCE = 1e-10  # least eigenvalue of the scores' correlation
@@ -45,20 +46,22 @@ class _Moment:
 def gray_test(strata: Sequence[Mapping[int, EventTable]], *, cause: int = 1, rho: float = 0.0) -> GrayTest:
     """Test equality of the incidence of `cause` among groups; each stratum maps group code to table.
 
-    Scores and covariances add over strata. `rho` weighs by (1 - F)^rho. Source: Gray 1988,
-    Annals of Statistics 16:1141; equals R's cmprsk::cuminc(...)$Tests, strata included.
+    Scores and covariances add over strata; a table without a column for the cause has no such event. `rho` weighs by
+    (1 - F)^rho. Source: Gray 1988, Annals of Statistics 16:1141; equals R's cmprsk::cuminc(...)$Tests, with strata.
 
     Raises:
-        InvalidBlockError: no strata, fewer than two groups, a cause out of range, delayed entry.
+        InvalidBlockError: no strata, fewer than two groups, a cause below 1, delayed entry.
         DegenerateOutcomeError: nobody has the cause.
-        RankDeficientError: a group never shares a risk set with another, so that nothing can be compared.
+        RankDeficientError: a group shares no risk set with another, or groups are compared in separate strata only.
     """
     groups = sorted({group for tables in strata for group in tables})
     if len(groups) < 2:
         raise InvalidBlockError("Gray's test needs at least two groups")
     if any(int(table.entered.sum()) for tables in strata for table in tables.values()):
         raise InvalidBlockError("Gray's test is defined without delayed entry")
-    if sum(int(table.cause_counts(cause).sum()) for tables in strata for table in tables.values()) == 0:
+    if cause < 1:
+        raise InvalidBlockError("causes are numbered from 1")
+    if sum(int(_counts(table, cause).sum()) for tables in strata for table in tables.values()) == 0:
         raise DegenerateOutcomeError(f"nobody has an event of cause {cause}")
     g = len(groups)
     score, covariance = np.zeros(g), np.zeros((g, g))
@@ -76,12 +79,9 @@ def _quadratic_form(score: FloatArray, covariance: FloatArray) -> float:
     if not (scale > 0).all():
         raise RankDeficientError("a group shares no risk set with another")
     correlation = covariance / np.outer(scale, scale)
-    if float(np.linalg.eigvalsh(correlation)[0]) < RANK_TOLERANCE:
+    if float(eigvalsh(correlation)[0]) < RANK_TOLERANCE:
         raise RankDeficientError("groups cannot be told apart")
-    try:
-        return float(score / scale @ solve(correlation, score / scale, assume_a="pos"))
-    except LinAlgError as exc:
-        raise RankDeficientError("groups cannot be told apart") from exc
+    return float(score / scale @ solve(correlation, score / scale, assume_a="pos"))
 
 
 def _moments(tables: Sequence[EventTable], cause: int) -> list[_Moment]:
@@ -98,11 +98,15 @@ def _moments(tables: Sequence[EventTable], cause: int) -> list[_Moment]:
     return moments
 
 
+def _counts(table: EventTable, cause: int) -> IntArray:
+    return table.cause_counts(cause) if cause <= table.causes else np.zeros(table.time.size, np.int64)
+
+
 def _at_times(table: EventTable, cause: int, time: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     own, other, at_risk = np.zeros(time.size), np.zeros(time.size), np.zeros(time.size)
     events = table.any_event > 0
     rows = np.searchsorted(time, table.time[events])
-    counts = table.cause_counts(cause)
+    counts = _counts(table, cause)
     own[rows] = counts[events]
     other[rows] = (table.any_event - counts)[events]
     ends = table.any_event + table.censored

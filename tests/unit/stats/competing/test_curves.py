@@ -274,7 +274,25 @@ def test_gray_refuses_what_it_is_not_defined_for():
     with pytest.raises(RankDeficientError):  # group 1 leaves before anything happens
         gray_test([event_tables([5.0, 6, 1, 1], [1, 1, 0, 0], None, [0, 0, 1, 1])])
     with pytest.raises(InvalidBlockError, match="cause"):
+        gray_test([tables], cause=0)
+    with pytest.raises(DegenerateOutcomeError):
         gray_test([tables], cause=2)
+
+
+def test_groups_compared_in_separate_strata_only_are_refused(cohort):
+    first = event_tables(cohort["time"], cohort["status"], None, cohort["male"])
+
+    with pytest.raises(RankDeficientError, match="told apart"):
+        gray_test([first, {2: first[0], 3: first[1]}])
+
+
+def test_a_stratum_without_the_cause_adds_nothing_to_grays_test(cohort):
+    tables = event_tables(cohort["time"], cohort["status"], None, cohort["male"])
+    quiet = event_tables(cohort["time"], cohort["status"] == 1, None, cohort["male"])
+
+    test = gray_test([tables, quiet], cause=2)
+
+    assert test.chi2 == pytest.approx(gray_test([tables], cause=2).chi2, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,33 @@ def test_a_factor_that_all_early_events_carry_is_refused_unless_someone_else_car
     assert np.isfinite(fit.se).all()
 
 
+def test_a_very_large_but_finite_effect_is_not_taken_for_a_monotone_likelihood():
+    carriers, others = 20, 200_000
+    marked = np.repeat([1.0, 0.0], [carriers, others])
+    time = np.r_[np.arange(1.0, carriers + 1), 0.5, np.full(others - 1, 99.0)]  # one other event comes first of all
+    event = np.r_[np.ones(carriers + 1), np.zeros(others - 1)]
+
+    fit = fit_fine_gray(marked[:, None], FollowUp(time, event))
+
+    at_risk = np.arange(carriers, 0, -1.0)
+
+    def score(beta):
+        first = carriers * np.exp(beta) / (carriers * np.exp(beta) + others)
+        return ((others - 1) / (at_risk * np.exp(beta) + others - 1)).sum() - first
+
+    assert score(fit.coef[0] - 1e-6) > 0 > score(fit.coef[0] + 1e-6)
+    assert 10 < fit.coef[0] < 20
+
+
+def test_ordinary_search_directions_are_not_taken_for_separating_ones(cohort, monkeypatch):
+    plain = fit_fine_gray(cohort.X, _rows(cohort))
+    monkeypatch.setattr("heartify.stats.newton.PATIENCE", 0)
+
+    watched = fit_fine_gray(cohort.X, _rows(cohort))
+
+    np.testing.assert_array_equal(watched.coef, plain.coef)
+
+
 @pytest.mark.parametrize(
     ("column", "error"),
     [
