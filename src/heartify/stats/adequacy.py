@@ -58,7 +58,7 @@ def survival_sample_size(
 ) -> SampleSize:
     """Return the least number of persons for a Cox model; rate is events per person-year, times are in years.
 
-    Criteria as for binary outcomes; (iii) is that of the risk at `horizon` under an exponential model, whose 95 % bounds
+    Criteria as for binary outcomes; (iii) is about the risk at `horizon` under an exponential model, whose 95 % bounds
     1 - exp(-(rate +- 1.96 sqrt(rate / person-years)) horizon) lie within 0.05 of it (Riley 2019, Stat Med 38:1276).
 
     Raises:

@@ -28,8 +28,9 @@ Method = Literal["maximum likelihood", "firth"]
 class FirthFit:
     """Hold Firth's estimates in the same form as those of maximum likelihood.
 
-    `estimates.covariance` is the inverse Fisher information at them (as logistf), `estimates.loglik` the log-likelihood
-    without penalty. `penalised_loglik` is l + log|I| / 2 with I in treatment coding and clinical units.
+    `estimates.covariance` is the inverse Fisher information at them, as in the papers and brglm2 (some programs take
+    that of the augmented data, which is smaller); `estimates.loglik` is the log-likelihood without penalty.
+    `penalised_loglik` is l + log|I| / 2 with I in treatment coding and clinical units.
     """
 
     estimates: PooledLogisticFit

@@ -69,7 +69,7 @@ def evaluate(cohort: StandardisedCohort, parameters: FloatArray, iteration: int)
     covariance = invert_information(sums.information)
     score = sums.gradient.copy()
     for rows in cohort.chunks():
-        own = np.array(rows.own)
+        own = rows.own
         leverage, lean = hat_diagonal(rows, parameters, covariance)
         pull = leverage * lean
         score[own[0]] += pull.sum()
@@ -84,8 +84,8 @@ def hat_diagonal(rows: HospitalRows, parameters: FloatArray, covariance: FloatAr
 
     x has no entry for other hospitals' intercepts, so one triangular product of 1 + p columns gives x' I^-1 x.
     """
-    own = np.array(rows.own)
-    factor = cholesky(covariance[np.ix_(own, own)], lower=True)
+    own = rows.own
+    factor = cholesky(covariance[np.ix_(own, own)], lower=True, check_finite=False)
     eta = parameters[own[0]] + rows.Z @ parameters[own[1:]]
     root = factor[0] + rows.Z @ factor[1:]
     weight = expit(eta) * expit(-eta)
@@ -117,7 +117,7 @@ def _half_log_determinant(information: FloatArray) -> float | None:
         return None
     scale = 1.0 / np.sqrt(diagonal)
     try:
-        factor, _ = cho_factor(information * np.outer(scale, scale), lower=True)
+        factor, _ = cho_factor(information * np.outer(scale, scale), lower=True, check_finite=False)
     except LinAlgError:
         return None
     return float(np.log(np.diag(factor)).sum() + 0.5 * np.log(diagonal).sum())

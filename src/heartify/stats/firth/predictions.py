@@ -97,7 +97,7 @@ def _augmented_sums(
     q = cohort.q
     loglik, gradient, information = 0.0, np.zeros(q + 1), np.zeros((q + 1, q + 1))
     for rows, leverage in parts:
-        real, pseudo = np.array(rows.own), np.array([*rows.own, q])
+        real, pseudo = rows.own, np.append(rows.own, q)
         Z = np.column_stack([np.ones(rows.y.size), rows.Z])
         marked = np.column_stack([Z, np.ones(rows.y.size)])
         for own, X, events, weight in (

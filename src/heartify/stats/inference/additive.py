@@ -35,8 +35,8 @@ class AdditiveMeasure:
 class AdditiveInteraction:
     """RERI = OR11 - OR10 - OR01 + 1, AP = RERI / OR11, and synergy S = (OR11 - 1) / (OR10 + OR01 - 2).
 
-    `synergy` is None where S is not positive or not defined: a factor protects, and none of the three is meaningful
-    until it is coded the other way round (Knol et al. 2011).
+    `synergy` is None unless both its terms are positive. Where a factor protects, none of the three is meaningful until
+    those at the lowest risk are the reference (Knol et al. 2011, Eur J Epidemiol 26:433).
     """
 
     reri: AdditiveMeasure
@@ -72,7 +72,7 @@ def additive_interaction(
 
 def _synergy(or10: float, or01: float, or11: float, V: FloatArray) -> AdditiveMeasure | None:
     joint, apart = or11 - 1.0, or10 + or01 - 2.0
-    if joint * apart <= 0.0:
+    if joint <= 0.0 or apart <= 0.0:
         return None
     gradient = or11 / joint - np.array([or10, or01, 0.0]) / apart
     log = _measure(math.log(joint / apart), gradient, V)

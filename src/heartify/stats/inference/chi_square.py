@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.special import gammaincc, gammaln
+from scipy.special import gammainc, gammaincc, gammaln
 
 from heartify.stats.errors import InvalidBlockError
 
@@ -48,6 +48,8 @@ def log_chi_square_sf(statistic: float, df: int) -> float:
         raise InvalidBlockError("a chi-square test needs df of at least 1 and a statistic that is not negative")
     a, x = df / 2.0, statistic / 2.0
     direct = float(gammaincc(a, x))
+    if direct > 0.5:
+        return math.log1p(-float(gammainc(a, x)))
     if direct > LEAST_DIRECT:
         return math.log(direct)
     if math.isinf(x):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import eigvalsh, solve
 
 from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks, pooled_moments
@@ -24,7 +25,7 @@ from heartify.stats.logistic import RANK_TOLERANCE, PooledLogisticFit
 class HospitalRows:
     """Some rows of one hospital: Z (n, p) standardised, y (n,), and the indices `own` (1 + p,) of its parameters."""
 
-    own: tuple[int, ...]
+    own: NDArray[np.intp]
     Z: FloatArray
     y: FloatArray
 
@@ -71,7 +72,7 @@ class StandardisedCohort:
         """Return the likelihood sums of all rows at internal parameters (q,)."""
         loglik, gradient, information = 0.0, np.zeros(self.q), np.zeros((self.q, self.q))
         for hospital in self.hospitals:
-            own = np.array(hospital.own)
+            own = hospital.own
             part = logistic_sums(hospital.Z, hospital.y, float(parameters[own[0]]), parameters[own[1:]])
             loglik += part.loglik
             gradient[own] += part.gradient
@@ -102,9 +103,10 @@ def standardise(blocks: Sequence[CohortBlock], term_names: Sequence[str]) -> Sta
         raise DegenerateOutcomeError("the outcome does not vary over the pooled rows")
     moments = pooled_moments(blocks)
     check_scales(moments, term_names)
-    slopes = tuple(range(len(blocks), len(blocks) + p))
+    slopes = np.arange(len(blocks), len(blocks) + p)
     hospitals = tuple(
-        HospitalRows((h, *slopes), (block.X - moments.mean) / moments.sd, block.y) for h, block in enumerate(blocks)
+        HospitalRows(np.append(h, slopes), (block.X - moments.mean) / moments.sd, block.y)
+        for h, block in enumerate(blocks)
     )
     cohort = StandardisedCohort(
         names=parameter_names(term_names, blocks),

@@ -48,7 +48,7 @@ def sandwich_covariance(blocks: Sequence[CohortBlock], fit: PooledLogisticFit) -
     parameters = cohort.inside(fit.coef)
     meat = np.zeros((cohort.q, cohort.q))
     for rows in cohort.chunks():
-        own = np.array(rows.own)
+        own = rows.own
         scores = _row_scores(rows, parameters)
         meat[np.ix_(own, own)] += scores.T @ scores
     return RobustCovariance(_sandwich(cohort, fit, meat), cohort.n, small_sample=False)
@@ -109,7 +109,7 @@ def _cluster_codes(blocks: Sequence[CohortBlock], clusters: Sequence[ArrayLike])
 
 
 def _row_scores(rows: HospitalRows, parameters: FloatArray) -> FloatArray:
-    own = np.array(rows.own)
+    own = rows.own
     sign = 2.0 * rows.y - 1.0
     residual = sign * expit(-sign * (parameters[own[0]] + rows.Z @ parameters[own[1:]]))
     return np.column_stack([residual, rows.Z * residual[:, None]])
