@@ -41,7 +41,9 @@ Precision = Literal["float32", "float64"]
 TOLERANCE: dict[Precision, float] = {"float32": 1e-4, "float64": 1e-6}  # standard errors
 LOGLIK_ROUNDING: dict[Precision, float] = {"float32": 1e-6, "float64": 1e-12}  # of |loglik|
 SAFETY = 10.0  # the sample may foretell an error that is so many times too small
-NEAR = 1.0  # standard errors: from farther away no step is the last
+NEAR: dict[Precision, float] = {"float32": 0.5, "float64": 0.01}
+"""Standard errors from the maximum at which the information may be taken: the standard errors' own come from there."""
+
 MAX_PASSES = 30
 MAX_HALVINGS = 20
 STRIDES = 256, 16  # chunks skipped in the steps before the first full pass, when there are enough of them
@@ -118,6 +120,8 @@ def fit_streamed_logistic(
     """
     check_sources(sources)
     check_term_names(term_names, len(term_names))
+    if precision not in TOLERANCE:
+        raise InvalidBlockError(f"expected a precision of {' or '.join(TOLERANCE)}")
     with ordered_map(threads) as apply:
         sample = draw_sample(sources, len(term_names), apply)
         found = _fit_all(sources, sample, term_names, precision, apply)
@@ -187,7 +191,7 @@ def _climb(problem: StreamedLikelihood, held: StreamedLikelihood, start: FloatAr
         except LinAlgError as exc:
             raise NotConvergedError(f"the information is singular at iteration {iteration}") from exc
         distance, bent = _length(step, sums.information), _length(bend, sums.information)
-        if distance <= NEAR and SAFETY * bent <= TOLERANCE[precision]:
+        if distance <= NEAR[precision] and SAFETY * bent <= TOLERANCE[precision]:
             reached = LikelihoodSums(sums.loglik + distance**2 / 2.0, np.zeros_like(step), sums.information)
             maximum = Maximum(point + step + bend, reached, invert_information(sums.information), iteration)
             return _Found(problem, maximum, rows, iteration)
