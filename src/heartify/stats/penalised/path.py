@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.coding import check_term_names
@@ -53,9 +54,9 @@ class PenalisedPath:
     passes: int
 
     @property
-    def n_selected(self) -> FloatArray:
+    def n_selected(self) -> NDArray[np.int64]:
         """Return the number of coefficients (L,) that are not zero."""
-        return np.asarray(np.count_nonzero(self.coef, axis=1), dtype=np.float64)
+        return np.asarray(np.count_nonzero(self.coef, axis=1), dtype=np.int64)
 
     @property
     def deviance_ratio(self) -> FloatArray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks
 from heartify.stats.coding import check_term_names
@@ -129,9 +130,7 @@ def choose_q(p: int, threshold: float, expected_false: float) -> int:
     return min(q, p)
 
 
-def first_to_enter(
-    blocks: Sequence[CohortBlock], q: int, alpha: float, weights: FloatArray
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def first_to_enter(blocks: Sequence[CohortBlock], q: int, alpha: float, weights: FloatArray) -> NDArray[np.bool_]:
     """Return a mask (p,) of the first q penalised terms (fewer if the path ends) that enter; ties by size per SD."""
     problem = PenalisedProblem(blocks)
     own = weights[problem.varying]
