@@ -108,8 +108,9 @@ def fit_streamed_logistic(
 ) -> StreamedLogisticFit:
     """Fit one slope per term and one intercept per source; equals R's glm(y ~ terms + hospital, binomial).
 
-    Coefficients are within 1e-6 standard errors of the maximum, or 1e-3 with `precision` "float32". The result does not
-    depend on `threads`, to the last bit.
+    Coefficients are within 1e-6 standard errors of the maximum, or 1e-3 with `precision` "float32". Standard errors are
+    those at most 0.01 (0.5) of them before it, so right to four digits or more. The result does not depend on
+    `threads`, to the last bit.
 
     Raises:
         InvalidBlockError: sources, chunks, values or names do not fit together.

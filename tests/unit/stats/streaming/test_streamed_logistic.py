@@ -366,4 +366,4 @@ def test_uncleaned_blood_pressures_reach_the_true_maximum_where_r_does_not(
     coef, se = (np.array([expected[key][name] for name in fit.names]) for key in ("coef", "se"))
     assert np.abs((fit.coef - coef) / se).max() < tolerance
     assert -2 * fit.loglik == pytest.approx(82842.926, abs=1e-3 if precision == "float64" else 1e-1)
-    np.testing.assert_allclose(fit.se, se, rtol=1e-6 if precision == "float64" else 1e-3)
+    np.testing.assert_allclose(fit.se, se, rtol=1e-4 if precision == "float64" else 1e-3)
