@@ -33,7 +33,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the screen brings its own threads
 
 import numpy as np
 
-SEED, THREADS, TILE, COVARIATES, VERSION_COLUMNS = 20261122, 2, 128, 3, 4000
+SEED, THREADS, TILE, COVARIATES, VERSION_COLUMNS, READ_COLUMNS = 20261122, 2, 128, 3, 4000, 500
 OURS, PEERS = ("tiles", "dataset", "arrays"), ("plink2_no_firth", "plink2_firth_fallback")
 
 
@@ -235,8 +235,8 @@ def _columns(folder: Path, rows: int) -> Iterator:
         manifest = msgspec.json.decode((target / "manifest.json").read_bytes(), type=Manifest)
         keys = {name: bytes.fromhex(key) for name, key in facts["keys"].items()}
         shape = _dictionary(facts["first"], facts["last"])
-        for first in range(facts["first"], facts["last"], TILE):
-            names = _names(first, min(TILE, facts["last"] - first))
+        for first in range(facts["first"], facts["last"], READ_COLUMNS):
+            names = _names(first, min(READ_COLUMNS, facts["last"] - first))
             yield loader(manifest, shape, keys, target, names)
 
 

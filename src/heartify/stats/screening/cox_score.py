@@ -92,11 +92,6 @@ class CoxNull:
         """Return the rows of every stratum."""
         return tuple(stratum.time.size for stratum in self.strata)
 
-    @property
-    def parameters(self) -> int:
-        """Return the number of base coefficients."""
-        return int(self.coef.size)
-
 
 def cox_null(strata: Sequence[SurvivalStratum], coef: FloatArray, ties: Ties = "efron") -> CoxNull:
     """Prepare the strata at the base coefficients coef (p,) of a stratified Cox model that was fitted on these rows.

@@ -64,16 +64,12 @@ class LogisticNull:
     fit: PooledLogisticFit
     strata: tuple[NullStratum, ...]
     left_out: tuple[str, ...]
+    standard: tuple[FloatArray, FloatArray]
 
     @property
     def rows(self) -> tuple[int, ...]:
         """Return the rows of every base block."""
         return tuple(block.n for block in self.blocks)
-
-    @property
-    def parameters(self) -> int:
-        """Return the number of parameters of the null: slopes and intercepts."""
-        return len(self.fit.term_names) + len(self.strata)
 
 
 def fit_null(blocks: Sequence[CohortBlock], base_names: Sequence[str]) -> LogisticNull:
@@ -88,8 +84,12 @@ def fit_null(blocks: Sequence[CohortBlock], base_names: Sequence[str]) -> Logist
     return null_at(fit, blocks)
 
 
-def null_at(fit: PooledLogisticFit, blocks: Sequence[CohortBlock]) -> LogisticNull:
+def null_at(
+    fit: PooledLogisticFit, blocks: Sequence[CohortBlock], standard: tuple[FloatArray, FloatArray] | None = None
+) -> LogisticNull:
     """Evaluate a fitted null on blocks, which may be other parts of the fit's hospitals (same names).
+
+    `standard` are the mean (p,) and scale (p,) of the base inside; raw sums of parts add up under equal ones only.
 
     Raises:
         InvalidBlockError: blocks of another width than the fit.
@@ -98,15 +98,16 @@ def null_at(fit: PooledLogisticFit, blocks: Sequence[CohortBlock]) -> LogisticNu
     if blocks[0].X.shape[1] != len(fit.term_names):
         raise InvalidBlockError("blocks and null model differ in their number of base covariates")
     intercepts = {item.hospital: item.value for item in fit.hospital_intercepts}
-    moments = pooled_moments(blocks)
-    scale = np.where(moments.sd > 0, moments.sd, 1.0)
+    if standard is None:
+        moments = pooled_moments(blocks)
+        standard = moments.mean, np.where(moments.sd > 0, moments.sd, 1.0)
     strata = [
-        _null_stratum(block, position, fit.term_coef, intercepts[block.name], (moments.mean, scale))
+        _null_stratum(block, position, fit.term_coef, intercepts[block.name], standard)
         for position, block in enumerate(blocks)
         if block.name in intercepts
     ]
     left_out = tuple(block.name for block in blocks if block.name not in intercepts)
-    return LogisticNull(tuple(blocks), fit, tuple(strata), left_out)
+    return LogisticNull(tuple(blocks), fit, tuple(strata), left_out, standard)
 
 
 def _null_stratum(

@@ -81,6 +81,15 @@ def test_a_family_that_nobody_knows_is_not_tested(r, null, strata):
         assert (found.n, found.chi2, found.df, found.p) == (0, 0.0, 0, 1.0)
 
 
+def test_a_family_whose_known_rows_have_no_null_is_not_tested(null, candidates, cohort):
+    older = cohort["age"] > np.median(cohort["age"])
+    block = candidates(["g2", "g3"], unknown=older != (cohort["y"] == 1))  # age separates the outcome on what is left
+
+    found = score_test_family(null, "grade", block)
+
+    assert (found.n, found.df) == (0, 0)
+
+
 def test_a_family_that_does_not_fit_is_refused(null, candidates):
     with pytest.raises(InvalidBlockError, match="differ in hospitals or rows"):
         score_test_family(null, "few", CandidateBlock(("g2",), candidates(["g2"]).parts[:2]))
