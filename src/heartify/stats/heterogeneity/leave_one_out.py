@@ -2,9 +2,9 @@
 
 Internal-external cross-validation (Royston, Parmar and Sylvester 2004; Steyerberg and Harrell 2016). The new hospital
 has no intercept of its own in the model: it gets the plain mean of the others' intercepts on the log-odds scale, each
-hospital counting once, as a draw from a random intercept would (a hospital whose outcome does not vary has none). What that costs shows in calibration in the large.
-The hospitals' results are pooled by REML with Hartung-Knapp intervals on the scales of Snell, Debray and Riley (2018):
-logit C, log O/E, and the slope as it is.
+hospital counting once, as a draw from a random intercept would (one whose outcome does not vary has none, and stays
+out of training). What that costs shows in calibration in the large. Results are pooled by REML with Hartung-Knapp
+intervals on the scales of Snell, Debray and Riley (2018): logit C, log O/E, and the slope as it is.
 """
 
 from __future__ import annotations

@@ -60,8 +60,15 @@ def cochran_q(y: FloatArray, variances: FloatArray, tau2: float = 0.0) -> float:
 
 def typical_variance(variances: FloatArray) -> float:
     """Return the typical sampling variance (k - 1) / tr(P) of Higgins and Thompson 2002, equation 9; k >= 2."""
-    w = 1.0 / variances
-    return float((w.size - 1) / (w.sum() - (w @ w) / w.sum()))
+    return float((variances.size - 1) / np.trace(projection(1.0 / variances)))
+
+
+def projection(weights: FloatArray) -> FloatArray:
+    """Return P (k, k) = W - W 1 1' W / sum(W); its diagonal by sums over the others, without cancellation."""
+    P: FloatArray = -np.outer(weights, weights) / weights.sum()
+    np.fill_diagonal(P, 0.0)
+    np.fill_diagonal(P, -P.sum(axis=1))
+    return P
 
 
 def estimate_tau2(y: FloatArray, variances: FloatArray, method: Tau2Method) -> float:
@@ -102,10 +109,8 @@ def _tau2_where_q_is(y: FloatArray, variances: FloatArray, target: float) -> flo
     low, high = 0.0, float(variances.max())
     while cochran_q(y, variances, high) > target:
         low, high = high, 2.0 * high
-    for _ in range(200):
+    for _ in range(80):
         middle = (low + high) / 2.0
-        if middle in (low, high):
-            break
         low, high = (middle, high) if cochran_q(y, variances, middle) > target else (low, middle)
     return (low + high) / 2.0
 
@@ -123,13 +128,11 @@ def _reml(y: FloatArray, variances: FloatArray) -> float:
 
 
 def _fisher_step(y: FloatArray, variances: FloatArray, tau2: float) -> float:
-    # (y'PPy - tr P) / tr PP, with P = W - W 1 1' W / sum(W), without forming P.
+    # (y'PPy - tr P) / tr PP
     w = 1.0 / (variances + tau2)
-    total, squares = float(w.sum()), float(w @ w)
+    P = projection(w)
     residual = w * (y - weighted_mean(y, w))
-    trace_p = total - squares / total
-    trace_pp = squares - 2.0 * float(w @ (w * w)) / total + (squares / total) ** 2
-    return float((residual @ residual - trace_p) / trace_pp)
+    return float((residual @ residual - np.trace(P)) / np.sum(P * P))
 
 
 def _ascend(y: FloatArray, variances: FloatArray, tau2: float, step: float) -> float:
@@ -139,7 +142,7 @@ def _ascend(y: FloatArray, variances: FloatArray, tau2: float, step: float) -> f
         candidate = max(0.0, tau2 + step * 0.5**halving)
         if _restricted_loglik(y, variances, candidate) >= floor:
             return candidate
-    return tau2
+    return tau2  # no step increases the likelihood: this is the maximum
 
 
 def _restricted_loglik(y: FloatArray, variances: FloatArray, tau2: float) -> float:

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from heartify.stats import CohortBlock, InvalidBlockError
-from heartify.stats.heterogeneity import leave_one_hospital_out, predict_log_odds
+from heartify.stats.heterogeneity import leave_one_hospital_out, predict_log_odds, validation
 from heartify.stats.heterogeneity.validation import (
     logit_c,
     measure_c,
@@ -161,3 +161,11 @@ def test_measures_without_an_estimate_are_none():
     assert measure_in_the_large(predictor, np.ones(4)) is None
     assert measure_log_oe(predictor, np.ones(4)) is None
     assert measure_log_oe(predictor, np.zeros(4)) is None
+
+
+def test_calibration_in_the_large_is_bracketed_however_few_steps_are_allowed(monkeypatch):
+    monkeypatch.setattr(validation, "MAX_ITERATIONS", 2)
+
+    found = measure_in_the_large(np.array([-1.0, 0.0, 2.0]), np.array([0.0, 1.0, 1.0]))
+
+    assert np.log(2) - 2.0 <= found.estimate <= np.log(2) + 1.0

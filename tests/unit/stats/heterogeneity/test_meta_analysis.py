@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartify.stats import InvalidBlockError
-from heartify.stats.heterogeneity import Tau2Method, fixed_effect, random_effects
+from heartify.stats import InvalidBlockError, NotConvergedError
+from heartify.stats.heterogeneity import Tau2Method, fixed_effect, random_effects, tau2
 
 CASES = ("bcg", "homogeneous", "spread", "two", "unequal")
 METHODS = {"DL": Tau2Method.DERSIMONIAN_LAIRD, "PM": Tau2Method.PAULE_MANDEL, "REML": Tau2Method.REML}
@@ -188,3 +188,36 @@ def test_hartung_knapp_covers_and_the_prediction_interval_holds_new_hospitals(ta
 
     assert covered / runs == pytest.approx(0.95, abs=0.04)
     assert held / runs > 0.88
+
+
+def test_a_hospital_a_million_times_more_precise_decides_alone_without_losing_digits():
+    found = random_effects([0.5, 0.9, 0.1], [1e-9, 1.0, 1.5])
+
+    assert found.estimate == pytest.approx(0.5, abs=1e-9)
+    assert found.tau2 == 0.0
+    assert 0.0 <= found.i2 <= 1.0
+
+
+def test_reml_that_does_not_settle_says_so(monkeypatch):
+    monkeypatch.setattr(tau2, "MAX_ITERATIONS", 1)
+
+    with pytest.raises(NotConvergedError):
+        random_effects([-2, 1.5, 0.4, 3.2], [0.05, 0.1, 0.02, 0.2])
+
+
+def test_where_no_step_increases_the_restricted_likelihood_the_iteration_ends(monkeypatch):
+    expected = random_effects([-2, 1.5, 0.4], [0.05, 0.1, 0.2], Tau2Method.DERSIMONIAN_LAIRD)
+    monkeypatch.setattr(tau2, "MAX_HALVINGS", 0)
+
+    found = random_effects([-2, 1.5, 0.4], [0.05, 0.1, 0.2])
+
+    assert found.tau2 == expected.tau2
+
+
+def test_a_step_of_reml_that_overshoots_is_halved():
+    y, variances = np.array([0.1, 0.9, 0.4]), np.array([0.04, 0.05, 0.02])
+
+    reached = tau2._ascend(y, variances, 0.05, 1e6)
+
+    assert tau2._restricted_loglik(y, variances, reached) >= tau2._restricted_loglik(y, variances, 0.05)
+    assert reached < 1.0

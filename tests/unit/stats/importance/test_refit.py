@@ -18,7 +18,7 @@ from heartify.stats import (
     SeparationError,
     fit_pooled_logistic,
 )
-from heartify.stats.importance import WeightedLogistic, refit
+from heartify.stats.importance import Refit, WeightedLogistic, climb, packed_sums
 
 
 def test_case_weights_equal_r(blocks, names, cohort, referee):
@@ -130,7 +130,7 @@ def test_row_order_repeated_rows_and_chunks_do_not_matter(seed):
 def test_the_size_of_a_chunk_does_not_matter(blocks, names, monkeypatch):
     design = WeightedLogistic(blocks, names)
     found = design.fit(range(9))
-    monkeypatch.setattr(refit, "CHUNK_ROWS", 37)
+    monkeypatch.setattr(packed_sums, "CHUNK_ROWS", 37)
 
     again = design.fit(range(9))
 
@@ -202,7 +202,54 @@ def test_weights_that_do_not_fit_are_refused(weights):
 
 
 def test_an_iteration_that_ends_too_early_says_so(blocks, names, monkeypatch):
-    monkeypatch.setattr(refit, "MAX_PASSES", 1)
+    monkeypatch.setattr(climb, "MAX_STEPS", 1)
 
     with pytest.raises(NotConvergedError):
         WeightedLogistic(blocks, names).fit(range(9))
+
+
+def test_a_start_from_which_nothing_can_be_reached_is_given_up_for_a_cold_one(blocks, names):
+    design = WeightedLogistic(blocks, names)
+    cold = design.fit([0, 1])
+    absurd = Refit(np.array([0, 1]), np.array([1e6, -1e6]), np.eye(2), np.zeros(4), 0.0, 0)
+    far = Refit(np.array([0, 1]), np.array([2.5, -2.5]), np.eye(2), np.zeros(4), 0.0, 0)
+
+    found = [design.fit([0, 1], start=start) for start in (absurd, far)]
+
+    for fit in found:
+        np.testing.assert_allclose(fit.slopes, cold.slopes, atol=1e-9)
+
+
+def test_a_step_that_never_increases_the_likelihood_is_no_maximum(blocks, names, monkeypatch):
+    monkeypatch.setattr(climb, "MAX_HALVINGS", 0)
+
+    with pytest.raises(NotConvergedError):
+        WeightedLogistic(blocks, names).fit(range(9))
+
+
+def test_a_standard_error_out_of_all_proportion_is_taken_for_separation(blocks, names, monkeypatch):
+    monkeypatch.setattr(climb, "SE_EXPLOSION", 0.1)
+
+    with pytest.raises(SeparationError):
+        WeightedLogistic(blocks, names).fit(range(9))
+
+
+def test_columns_that_are_nearly_alike_are_fitted_as_the_pooled_fit_does():
+    X, rng = rows()
+    X[:, 1] = X[:, 0] + 1e-3 * X[:, 1]
+    block = CohortBlock("a", X, (rng.random(120) < 0.5).astype(float))
+    expected = fit_pooled_logistic([block], ["u", "v"])
+    design = WeightedLogistic([block], ["u", "v"])
+
+    found = design.fit([0, 1])
+
+    np.testing.assert_allclose(found.slopes / design.sd, expected.term_coef, rtol=1e-6)
+
+
+def test_dependent_columns_are_refused_from_a_warm_start_too():
+    X, rng = rows()
+    X[:, 1] = X[:, 0]
+    design = WeightedLogistic([CohortBlock("a", X, (rng.random(120) < 0.5).astype(float))], ["u", "v"])
+
+    with pytest.raises(RankDeficientError):
+        design.fit([0, 1], start=design.fit([0]))
