@@ -145,13 +145,11 @@ def _climb(
         raise
 
 
-def _warm_start(logit: FloatArray, columns: Indices, start: Refit | None) -> tuple[FloatArray, FloatArray]:
+def _warm_start(logit: FloatArray, columns: Indices, start: Refit) -> tuple[FloatArray, FloatArray]:
     """Return intercepts (H,) and slopes (m,) to start from: `start` constrained to the given columns.
 
     Setting the slopes D that are left out to zero moves the others K to b_K - V_KD V_DD^-1 b_D, to second order.
     """
-    if start is None or start.columns.size == 0:
-        return logit, np.zeros(columns.size)
     place = {int(column): at for at, column in enumerate(start.columns)}
     left_out = [at for column, at in place.items() if column not in set(columns.tolist())]
     slopes = start.slopes

@@ -60,12 +60,12 @@ def test_no_columns_leave_the_hospitals_log_odds(blocks, names):
 @pytest.mark.parametrize("columns", [(0, 1), (8,), (2, 3, 6, 7), tuple(range(9))])
 def test_a_warm_start_changes_the_passes_and_not_the_result(blocks, names, columns):
     design = WeightedLogistic(blocks, names)
-    full, half = design.fit(range(9)), design.fit([0, 4])
+    full, half, none = design.fit(range(9)), design.fit([0, 4]), design.fit([])
 
     cold = design.fit(columns)
-    warm, other = design.fit(columns, start=full), design.fit(columns, start=half)
+    warm, other, least = (design.fit(columns, start=start) for start in (full, half, none))
 
-    for found in (warm, other):
+    for found in (warm, other, least):
         np.testing.assert_allclose(found.slopes, cold.slopes, atol=1e-9)
         assert found.loglik == pytest.approx(cold.loglik, abs=1e-9)
     assert warm.passes <= cold.passes
