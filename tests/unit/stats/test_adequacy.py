@@ -76,7 +76,8 @@ def _expect_equal(found, wanted):
 def test_the_expected_shrinkage_inverts_the_first_criterion():
     assert expected_shrinkage(623, 24, 0.288) == pytest.approx(0.9, abs=2e-4)
     assert expected_shrinkage(622, 24, 0.288) < 0.9 < expected_shrinkage(623, 24, 0.288)
-    assert expected_shrinkage(1, 24, 0.288) == pytest.approx(0.288, abs=0.01)
+    assert expected_shrinkage(1, 1000, 0.288) == pytest.approx(0.288)
+    assert expected_shrinkage(10**30, 24, 0.288) == pytest.approx(1.0)
 
 
 def test_largest_and_cautious_r2():

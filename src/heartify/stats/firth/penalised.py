@@ -16,7 +16,7 @@ from scipy.special import expit
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import NotConvergedError
 from heartify.stats.inference.cohort import HospitalRows, StandardisedCohort
-from heartify.stats.newton import LOGLIK_ROUNDING, MAX_HALVINGS, invert_information, solve_information
+from heartify.stats.newton import LOGLIK_ROUNDING, MAX_HALVINGS, invert_information
 
 STEP_TOLERANCE = 1e-10  # of every internal parameter, and in its standard errors
 MAX_STEP = 5.0  # of an internal parameter (log odds, or log odds per standard deviation), as in logistf
@@ -46,9 +46,7 @@ def penalised_maximum(
     Raises:
         NotConvergedError: the information is singular, no step increases l*, or iterations ran out.
     """
-    point = evaluate(cohort, start, 0)
-    if point is None:
-        raise NotConvergedError("the information is singular at the start")
+    point = penalised_point(cohort, start)
     if tangent is not None and tangent.shape[1] == 0:
         return point
     for iteration in range(1, MAX_ITERATIONS + 1):
@@ -60,8 +58,19 @@ def penalised_maximum(
     raise NotConvergedError(f"no maximum of the penalised likelihood within {MAX_ITERATIONS} iterations")
 
 
-def evaluate(cohort: StandardisedCohort, parameters: FloatArray, iteration: int) -> PenalisedPoint | None:
-    """Return l* and its score at internal parameters (q,), or None where the information is singular."""
+def penalised_point(cohort: StandardisedCohort, parameters: FloatArray) -> PenalisedPoint:
+    """Return l* and its score at internal parameters (q,).
+
+    Raises:
+        NotConvergedError: the information is singular there.
+    """
+    point = _evaluate(cohort, parameters, 0)
+    if point is None:
+        raise NotConvergedError("the information is singular at these parameters")
+    return point
+
+
+def _evaluate(cohort: StandardisedCohort, parameters: FloatArray, iteration: int) -> PenalisedPoint | None:
     sums = cohort.sums(parameters)
     half_log_det = _half_log_determinant(sums.information)
     if half_log_det is None:
@@ -95,17 +104,15 @@ def hat_diagonal(rows: HospitalRows, parameters: FloatArray, covariance: FloatAr
 def _scoring_step(point: PenalisedPoint, tangent: FloatArray | None) -> FloatArray:
     if tangent is None:
         return point.covariance @ point.score
-    try:
-        free = solve_information(tangent.T @ point.information @ tangent, tangent.T @ point.score)
-    except LinAlgError as exc:
-        raise NotConvergedError("the information is singular along the constraint") from exc
-    return tangent @ free
+    along = invert_information(tangent.T @ point.information @ tangent)
+    step: FloatArray = tangent @ (along @ (tangent.T @ point.score))
+    return step
 
 
 def _climb(cohort: StandardisedCohort, point: PenalisedPoint, step: FloatArray, iteration: int) -> PenalisedPoint:
     floor = point.penalised - LOGLIK_ROUNDING * (1.0 + abs(point.penalised))
     for halving in range(MAX_HALVINGS):
-        reached = evaluate(cohort, point.parameters + step * 0.5**halving, iteration)
+        reached = _evaluate(cohort, point.parameters + step * 0.5**halving, iteration)
         if reached is not None and reached.penalised >= floor:
             return reached
     raise NotConvergedError("no step along the modified score increases the penalised likelihood")

@@ -12,9 +12,8 @@ import numpy as np
 from scipy.linalg import null_space
 
 from heartify.stats.blocks import CohortBlock
-from heartify.stats.errors import InvalidBlockError
 from heartify.stats.firth.firth import FirthFit
-from heartify.stats.firth.penalised import evaluate, penalised_maximum
+from heartify.stats.firth.penalised import penalised_maximum, penalised_point
 from heartify.stats.inference.chi_square import ChiSquareTest, chi_square_test
 from heartify.stats.inference.cohort import check_fit_belongs, standardise
 from heartify.stats.inference.profile import ConstrainedMaximum, ProfileInterval, interval_from_profile
@@ -37,9 +36,7 @@ def penalised_ratio_test(blocks: Sequence[CohortBlock], fit: FirthFit, names: Se
     start = coef - V[:, rows] @ solve_information(V[np.ix_(rows, rows)], coef[rows])
     start[rows] = 0.0
     constrained = penalised_maximum(cohort, cohort.inside(start), null_space(cohort.T[rows]))
-    peak = evaluate(cohort, cohort.inside(coef), 0)
-    if peak is None:
-        raise InvalidBlockError("the fit was made on other blocks")
+    peak = penalised_point(cohort, cohort.inside(coef))
     return chi_square_test(max(2.0 * (peak.penalised - constrained.penalised), 0.0), len(names))
 
 
@@ -65,8 +62,6 @@ def penalised_profile_interval(
         slope = float(contrast @ point.score / (contrast @ contrast))
         return ConstrainedMaximum(point.parameters, point.penalised, slope)
 
-    peak = evaluate(cohort, cohort.inside(estimates.coef), 0)
-    if peak is None:
-        raise InvalidBlockError("the fit was made on other blocks")
+    peak = penalised_point(cohort, cohort.inside(estimates.coef))
     top = ConstrainedMaximum(peak.parameters, peak.penalised, 0.0)
     return interval_from_profile(profile, top, name, float(estimates.coef[index]), float(estimates.se[index]), level)

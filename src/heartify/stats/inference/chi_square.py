@@ -62,7 +62,7 @@ def _upper_fraction(a: float, x: float) -> float:
     b = x + 1.0 - a
     c, d = 1.0 / TINY, 1.0 / b
     value = d
-    for i in range(1, FRACTION_TERMS):
+    for i in range(1, FRACTION_TERMS):  # pragma: no branch - where x is large the terms shrink at once
         numerator = -i * (i - a)
         b += 2.0
         d = 1.0 / (numerator * d + b)

@@ -93,6 +93,12 @@ def test_a_factor_keeps_the_given_order_and_reference():
     np.testing.assert_array_equal(columns, [[0, 0], [0, 1], [1, 0]])
 
 
+def test_given_levels_that_all_occur_are_kept(file_order):
+    factor = Categorical("grade", (3, 1, 2), 3)
+
+    assert fix_design([factor], [file_order]).terms == (factor,)
+
+
 def test_a_hospital_may_lack_a_level(file_order):
     lacking = {"grade": np.array([1.0, 2.0]), "y": np.array([0.0, 1.0])}
 

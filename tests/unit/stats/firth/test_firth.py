@@ -14,6 +14,7 @@ from heartify.stats import (
     CohortBlock,
     DegenerateOutcomeError,
     InvalidBlockError,
+    NotConvergedError,
     RankDeficientError,
     SeparationError,
     fit_pooled_logistic,
@@ -28,6 +29,8 @@ from heartify.stats.firth import (
     penalised_profile_interval,
     penalised_ratio_test,
 )
+from heartify.stats.firth.penalised import penalised_maximum, penalised_point
+from heartify.stats.inference.cohort import standardise
 
 TERMS = ("age", "male", "sbp", "chol", "smoker", "noise")
 FEW = ("age", "male", "sbp", "smoker")
@@ -296,3 +299,31 @@ def test_tests_and_profiles_refuse_what_the_fit_does_not_have(separated, swiss_f
     for refused in (flic, flac):
         with pytest.raises(InvalidBlockError, match="other blocks"):
             refused(separated, swiss_fit)
+
+
+def test_a_singular_information_far_out_is_refused(separated):
+    cohort = standardise(separated, FEW)
+
+    with pytest.raises(NotConvergedError, match="singular"):
+        penalised_point(cohort, np.full(cohort.q, 400.0))  # one or two rows carry all the weight
+    with pytest.raises(NotConvergedError, match="singular"):
+        penalised_maximum(cohort, np.full(cohort.q, 1e5))
+    with pytest.raises(NotConvergedError, match="singular"):
+        penalised_point(cohort, np.append(np.full(2, 1e3), np.zeros(4)))
+
+
+def test_an_iteration_that_does_not_end_is_refused(separated, monkeypatch):
+    fit = fit_firth(separated, FEW)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("heartify.stats.firth.penalised.MAX_ITERATIONS", 2)
+        with pytest.raises(NotConvergedError, match="within 2 iterations"):
+            fit_firth(separated, FEW)
+    with monkeypatch.context() as patch:
+        patch.setattr("heartify.stats.firth.penalised.MAX_HALVINGS", 0)
+        with pytest.raises(NotConvergedError, match="no step"):
+            fit_firth(separated, FEW)
+    with monkeypatch.context() as patch:
+        patch.setattr("heartify.stats.firth.predictions.MAX_ITERATIONS", 1)
+        with pytest.raises(NotConvergedError, match="no intercept"):
+            flic(separated, fit)

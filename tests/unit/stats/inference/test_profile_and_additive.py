@@ -87,6 +87,13 @@ def test_a_profile_that_always_fails_is_refused():
         interval_from_profile(broken, ConstrainedMaximum(np.zeros(1), 0.0, 0.0), "x", 0.0, 1.0, 0.95)
 
 
+def test_a_search_that_does_not_end_is_refused(blocks, fit, monkeypatch):
+    monkeypatch.setattr("heartify.stats.inference.profile.MAX_EVALUATIONS", 1)
+
+    with pytest.raises(NotConvergedError, match="not found"):
+        profile_interval(blocks, fit, "age")
+
+
 def test_unknown_coefficients_levels_and_blocks_are_refused(blocks, fit):
     with pytest.raises(InvalidBlockError, match="no coefficient"):
         profile_interval(blocks, fit, "weight")
