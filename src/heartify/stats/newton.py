@@ -21,6 +21,7 @@ MAX_ITERATIONS = 60
 MAX_HALVINGS = 40
 DECREMENT_TOLERANCE = 1e-16  # 1e-8 standard errors before the last step, which then squares it
 LOGLIK_ROUNDING = 1e-13  # of |loglik|: a decrease below this is rounding, not a wrong step
+SUFFICIENT_GAIN = 0.1  # of the gain that the slope promises: a step into the likelihood's flat tail gains far less
 PATIENCE = 10  # an ordinary fit needs 4 to 9 iterations; from here on each direction is shown to the watcher
 
 
@@ -53,20 +54,26 @@ def maximise(
         decrement = float(sums.gradient @ step)
         if iteration > PATIENCE:
             watch(step)
-        parameters, sums = _climb(evaluate, parameters, sums, step)
+        parameters, sums = _climb(evaluate, parameters, sums, step, decrement)
         if decrement <= DECREMENT_TOLERANCE:
             return Maximum(parameters, sums, invert_information(sums.information), iteration)
     raise NotConvergedError(f"no maximum within {MAX_ITERATIONS} iterations")
 
 
 def _climb(
-    evaluate: Callable[[FloatArray], LikelihoodSums], parameters: FloatArray, sums: LikelihoodSums, step: FloatArray
+    evaluate: Callable[[FloatArray], LikelihoodSums],
+    parameters: FloatArray,
+    sums: LikelihoodSums,
+    step: FloatArray,
+    decrement: float,
 ) -> tuple[FloatArray, LikelihoodSums]:
-    floor = sums.loglik - LOGLIK_ROUNDING * (1.0 + abs(sums.loglik))
+    rounding = LOGLIK_ROUNDING * (1.0 + abs(sums.loglik))
     for halving in range(MAX_HALVINGS):
-        candidate = parameters + step * 0.5**halving
+        share = 0.5**halving
+        candidate = parameters + step * share
         reached = evaluate(candidate)
-        if reached.loglik >= floor:
+        # Armijo's rule (Boyd and Vandenberghe 2004, section 9.2), with room for rounding at the maximum.
+        if reached.loglik >= sums.loglik + SUFFICIENT_GAIN * share * decrement - rounding:
             return candidate, reached
     raise NotConvergedError("no step along Newton's direction increases the likelihood")
 
