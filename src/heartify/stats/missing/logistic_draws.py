@@ -82,8 +82,8 @@ def draw_codes(X: FloatArray, coef: FloatArray, shift: float, rng: Generator) ->
     """Draw a code for each row of X (n, q); `shift` is added to the log odds of every level against the first."""
     eta = np.column_stack([np.zeros(X.shape[0]), X @ coef.T + shift])
     probability: FloatArray = np.exp(eta - np.asarray(logsumexp(eta, axis=1, keepdims=True)))
-    bounds: FloatArray = np.asarray(np.cumsum(probability, axis=1))
-    lots = rng.random(X.shape[0])
+    bounds: FloatArray = np.cumsum(probability, axis=1)
+    lots: FloatArray = rng.random(X.shape[:1])
     return np.asarray((lots[:, None] > bounds[:, :-1]).sum(axis=1), dtype=np.int64)
 
 

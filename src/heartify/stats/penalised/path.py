@@ -29,6 +29,7 @@ from heartify.stats.penalised.elastic_net import (
 LAMBDAS = 100
 RIDGE_ALPHA = 1e-3  # stands for alpha = 0 where a first lambda is wanted, as in glmnet: ridge never reaches zero
 FORBIDDEN = 1e100  # a penalty that keeps a coefficient at zero
+UNASSOCIATED = 1e-12  # a gradient per row that is rounding, columns being standardised
 SATURATED = 0.999  # of the null deviance explained: below that penalty the path only grows coefficients
 
 
@@ -237,7 +238,7 @@ def _lambda_max(problem: PenalisedProblem, null: Position, weights: FloatArray, 
 
 
 def _automatic(largest: float, n: int, p: int) -> FloatArray:
-    if largest <= 0.0:
-        raise RankDeficientError("no penalised column is associated with the outcome at all: every lambda forbids it")
+    if largest <= UNASSOCIATED:
+        largest = 1.0  # no penalised column goes with the outcome at all: nothing enters, whatever lambda
     # The first lambda is a hair above the exact one, so that rounding does not let a coefficient in.
     return largest * (1.0 + 1e-12) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, LAMBDAS)

@@ -108,3 +108,8 @@ def test_refusals_do_not_quote_a_value() -> None:
 def test_tables_that_do_not_fit_together_are_refused(columns: object, hospital: list[int], names: object) -> None:
     with pytest.raises(InvalidBlockError):
         IncompleteTable(columns, np.array(hospital), names)  # type: ignore[arg-type]
+
+
+def test_a_column_needs_a_name() -> None:
+    with pytest.raises(InvalidBlockError):
+        continuous("", [1.0])

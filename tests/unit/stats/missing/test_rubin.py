@@ -147,6 +147,11 @@ def test_stacks_that_do_not_fit_are_refused() -> None:
         pool_vector(np.ones((3, 2)), np.ones((3, 2, 3)))
 
 
+def test_estimates_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(InvalidBlockError):
+        pool_vector(np.full((3, 1), np.nan), np.ones((3, 1, 1)))
+
+
 def test_auc_of_one_is_refused() -> None:
     with pytest.raises(InvalidBlockError):
         pool_on_logit([1.0, 0.9], [0.1, 0.1])
@@ -162,3 +167,18 @@ def test_wald_with_too_few_complete_data_df_is_refused() -> None:
 
     with pytest.raises(InvalidBlockError):
         pool_wald(q, np.stack([np.eye(3)] * 5), 4.0)
+
+
+def test_wald_without_complete_data_df_is_refused() -> None:
+    with pytest.raises(InvalidBlockError):
+        pool_wald(np.ones((3, 1)), np.ones((3, 1, 1)), 0.0)
+
+
+def test_wald_of_few_imputations_of_a_small_dataset_uses_the_large_sample_df() -> None:
+    q, u = np.array([[0.4, 0.1], [0.6, 0.3]]), np.stack([np.eye(2) * 0.04] * 2)
+
+    assert pool_wald(q, u, 50.0) == pool_wald(q, u)
+
+
+def test_wald_of_two_equal_imputations_keeps_the_complete_data_df() -> None:
+    assert pool_wald(np.ones((2, 1)), np.ones((2, 1, 1)), 50.0).df2 == 50.0

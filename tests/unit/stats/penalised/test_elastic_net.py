@@ -18,7 +18,9 @@ from heartify.stats import (
     SeparationError,
     fit_pooled_logistic,
 )
+from heartify.stats.likelihood import LikelihoodSums
 from heartify.stats.penalised import fit_elastic_net, fit_path
+from heartify.stats.penalised.elastic_net import PenalisedProblem, Penalty, Position
 from heartify.stats.penalised.quadratic import minimise_quadratic
 
 
@@ -207,3 +209,40 @@ def test_predictor_of_an_unknown_hospital_is_refused(cohort: list[CohortBlock], 
 
     with pytest.raises(InvalidBlockError):
         path.predictor(cohort[0].X, "elsewhere")
+
+
+def test_automatic_path_ends_where_the_outcome_is_explained() -> None:
+    y = np.repeat([0.0, 1.0], 20)
+
+    path = fit_path([CohortBlock("a", 2 * y[:, None], y)], ["x"])
+
+    assert path.lambdas.size < 100
+    assert path.deviance_ratio[-1] > 0.999
+
+
+def test_column_without_any_association_never_enters() -> None:
+    block = CohortBlock("a", np.tile([[1.0], [-1.0]], (10, 1)), np.repeat([0.0, 1.0], 10))
+
+    path = fit_path([block], ["x"])
+
+    assert path.n_selected.max() == 0
+
+
+def test_duplicates_under_the_lasso_end_at_one_of_the_equal_optima() -> None:
+    b = minimise_quadratic(np.ones((2, 2)), np.full(2, 2.0), np.full(2, 0.5), np.zeros(2), np.ones(2))
+
+    assert b.sum() == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("damage", ["no_information", "unreachable", "no_end"])
+def test_an_optimum_that_is_not_reached_is_never_returned(damage: str) -> None:
+    x = np.linspace(-1, 1, 20)
+    problem = PenalisedProblem([CohortBlock("a", x[:, None], (np.arange(20) % 2).astype(float))])
+    start, sums = problem.start(), problem.start().sums
+    if damage == "no_information":
+        start = Position(start.intercepts, start.slopes, LikelihoodSums(sums.loglik, sums.gradient, np.zeros((2, 2))))
+    elif damage == "unreachable":
+        start = Position(start.intercepts, start.slopes, LikelihoodSums(1e9, sums.gradient, sums.information))
+
+    with pytest.raises(NotConvergedError):
+        problem.optimise(start, Penalty(np.full(1, 0.01), np.zeros(1)), -1.0 if damage == "no_end" else 1e-14)

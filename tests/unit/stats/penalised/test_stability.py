@@ -31,13 +31,13 @@ def simulate(seed: int, strength: float = 0.9) -> list[CohortBlock]:
 
 def test_true_support_is_recovered_and_false_selections_stay_within_the_bound() -> None:
     found, false = 0, 0
-    for seed in range(4):
-        result = select_stable(simulate(seed), NAMES, 6, 0.8, np.random.default_rng(seed), pairs=15)
+    for seed in range(3):
+        result = select_stable(simulate(seed), NAMES, 6, 0.8, np.random.default_rng(seed), pairs=10)
         found += sum(name in NAMES[:SUPPORT] for name in result.selected)
         false += sum(name in NAMES[SUPPORT:] for name in result.selected)
 
-    assert found == 4 * SUPPORT
-    assert false / 4 <= result.expected_false
+    assert found == 3 * SUPPORT
+    assert false / 3 <= result.expected_false
 
 
 def test_noise_alone_is_hardly_ever_stable() -> None:
@@ -120,3 +120,13 @@ def test_hospital_with_one_case_is_refused() -> None:
 
     with pytest.raises(InvalidBlockError):
         select_stable([block], NAMES[:3], 1, 0.7, rng)
+
+
+def test_terms_that_hardly_vary_leave_a_half_without_a_choice() -> None:
+    block = CohortBlock("a", np.eye(12)[:, :1], np.tile([0.0, 1.0], 6))
+
+    result = select_stable([block], NAMES[:1], 1, 0.7, np.random.default_rng(0), pairs=5)
+
+    # The one row that differs is in exactly one half of each pair.
+    assert result.frequency[0] == 0.5
+    assert result.both_frequency[0] == 0.0
