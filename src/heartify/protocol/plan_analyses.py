@@ -16,8 +16,9 @@ Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Thresholds = Annotated[tuple[Probability, ...], msgspec.Meta(min_length=1, max_length=20)]
 
 ScoreName = Literal[
-    "framingham-2008-lipids", "framingham-2008-bmi", "score2", "score2-op", "prevent-cvd-10y", "prevent-ascvd-10y",
-    "prevent-hf-10y", "prevent-cvd-30y", "prevent-ascvd-30y", "prevent-hf-30y",
+    "framingham-2008-lipid", "framingham-2008-bmi", "score2", "score2-op",
+    "prevent-total-cvd-10y", "prevent-ascvd-10y", "prevent-heart-failure-10y", "prevent-chd-10y", "prevent-stroke-10y",
+    "prevent-total-cvd-30y", "prevent-ascvd-30y", "prevent-heart-failure-30y", "prevent-chd-30y", "prevent-stroke-30y",
 ]  # fmt: skip
 
 
@@ -54,16 +55,31 @@ class PerformanceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     thresholds: Thresholds = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
+class ScoreFlagSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A score's input that is yes or no: yes where `column` equals a level (or code)."""
+
+    column: ColumnName
+    equals: str
+
+
 class ScoreSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A published score as the base model; `inputs` says which column is which of the score's inputs."""
+    """A published score as the base model; `inputs` says which column is which of the score's inputs.
+
+    Inputs are named without unit (`sbp`, `total_cholesterol`): the unit is the dictionary's (see `plan_scores`).
+    """
 
     name: ScoreName
-    inputs: Annotated[dict[Name, ColumnName], msgspec.Meta(min_length=1, max_length=32)]
+    inputs: Annotated[dict[Name, ColumnName | ScoreFlagSpec], msgspec.Meta(min_length=1, max_length=32)]
     region: Literal["low", "moderate", "high", "very_high"] | None = None
+
+    def column_of(self, name: str) -> str:
+        """Return the column of an input."""
+        given = self.inputs[name]
+        return given if isinstance(given, str) else given.column
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns that it reads."""
-        return tuple(self.inputs[name] for name in sorted(self.inputs))
+        return tuple(self.column_of(name) for name in sorted(self.inputs))
 
 
 class IncrementSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,6 +7,7 @@ import re
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary, normalise_code
 from heartify.protocol.plan import FactorSpec, FollowUpSpec, OutcomeSpec, Plan
+from heartify.protocol.plan_scores import check_score_column
 
 # Not all that float() takes: "nan" would equal no row, "1_0" is a misprint.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -91,10 +92,12 @@ def _check_factor(factor: FactorSpec, column: Column) -> None:
 def _check_score_inputs(plan: Plan, dictionary: DataDictionary) -> None:
     if plan.increment is None or plan.increment.score is None:
         return
-    for name, column_name in sorted(plan.increment.score.inputs.items()):
-        column = _usable_column(dictionary, column_name, f"the score's input {name!r}")
-        if column.datatype == "category":
-            raise InputError(f"the score's input {name!r} is the category {column_name!r}: it takes a number or a flag")
+    for name, given in sorted(plan.increment.score.inputs.items()):
+        what = f"the score's input {name!r}"
+        if isinstance(given, str):
+            check_score_column(name, _usable_column(dictionary, given, what))
+        else:
+            check_level(_usable_column(dictionary, given.column, what), given.equals, what)
 
 
 def _check_candidates(plan: Plan, dictionary: DataDictionary) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from heartify.errors import InputError
 from heartify.protocol.plan_model import FactorSpec, OutcomeSpec
+from heartify.protocol.plan_scores import check_score_sense
 
 if TYPE_CHECKING:
     from heartify.protocol.plan import Plan
@@ -112,10 +113,8 @@ def _check_increment(plan: Plan) -> None:
     for name in ("cutoffs", "thresholds"):
         if not _increase(getattr(plan.increment, name)):
             raise InputError(f"`increment.{name}` must be in increasing order")
-    if (plan.increment.score is not None and plan.increment.score.name in {"score2", "score2-op"}) != (
-        plan.increment.score is not None and plan.increment.score.region is not None
-    ):
-        raise InputError("SCORE2 needs the `region` of its risk chart, and other scores have none")
+    if plan.increment.score is not None:
+        check_score_sense(plan.increment.score)
 
 
 def _check_screen(plan: Plan) -> None:
