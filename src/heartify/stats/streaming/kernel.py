@@ -19,7 +19,7 @@ from heartify.stats.errors import InvalidBlockError
 from heartify.stats.likelihood import LikelihoodSums, empty_sums
 from heartify.stats.streaming.rows import Chunk, RealArray
 
-SMALL_PRODUCT = 1_000_000
+SMALL_PRODUCT = 700_000  # well under the million, so that two threads fit the cache of a core
 MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 512, 8_192
 Work = NDArray[Any]
 
