@@ -22,7 +22,15 @@ from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.key_release import Challenge, Release, ReleaseRequest
 from heartify.protocol.orders import AppOffer, DatasetGrant, PoolOffer, Request
 from heartify.protocol.outcomes import DealState, FailureCode
-from heartify.protocol.plan import AnalysisSpec, FactorSpec, OutcomeSpec, Plan, Purpose, parse_plan_toml
+from heartify.protocol.plan import AnalysisSpec, FactorSpec, FollowUpSpec, OutcomeSpec, Plan, Purpose, parse_plan_toml
+from heartify.protocol.plan_analyses import (
+    IncrementSpec,
+    MissingSpec,
+    PerformanceSpec,
+    ScreenSpec,
+    SelectionSpec,
+    WeightsSpec,
+)
 from heartify.protocol.receipts import KeyReceipt, Settlement
 from heartify.protocol.result import MAX_RESULT_BYTES, HospitalResult, StudyResult, Weight
 from heartify.protocol.size_class import SIZE_CLASSES
@@ -99,9 +107,11 @@ def test_each_example_plan_is_a_plan(text):
 
 
 def test_plan_reference_has_examples_all_fields_and_all_purposes():
-    fields = {name for kind in (Plan, OutcomeSpec, FactorSpec, AnalysisSpec) for name in kind.__struct_fields__}
+    kinds = (Plan, OutcomeSpec, FollowUpSpec, FactorSpec, AnalysisSpec, MissingSpec, WeightsSpec, PerformanceSpec,
+             IncrementSpec, SelectionSpec, ScreenSpec)  # fmt: skip
+    fields = {name for kind in kinds for name in kind.__struct_fields__}
 
-    assert len(FENCES) == 4
+    assert len(FENCES) == 5
     assert fields | {purpose.value for purpose in Purpose} <= first_cells(PLAN)
 
 
