@@ -1,6 +1,6 @@
 """Write docs/reference/tables.md from the closed list of tables: `python -m tools.table_reference [--check]`.
 
-The page is the list that the enclave's last gate goes by, in the words of the report, so it can't drift; a test holds it
+The page is the list that the last gate goes by, in the words of the report, so it can't drift; a test holds it
 to the committed file.
 """
 
