@@ -16,6 +16,7 @@ from heartify.disclosure.rounding import (
     LARGEST_MAGNITUDE,
     SE_DIGITS,
     p_text_of_log,
+    round_chi_square,
     round_count,
     round_decimals,
     round_significant,
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     ESTIMATE = "estimate"  # an estimate: on the grid of a tenth of its row's SE (rule 7)
     BOUND = "bound"  # a limit of an interval: on the same grid
     P = "p"  # a p-value, given as its natural logarithm: 2 significant digits, or "<0.001" (rule 7)
+    CHI2 = "chi2"  # a chi-square: the square of a root on a grid of a tenth, as z is by rule 7
     STATISTIC = "statistic"  # a test statistic, a variance component: 3 significant digits
     MAGNITUDE = "magnitude"  # a mean, an SD, a knot, in clinical units: 3 significant digits (rule 11)
     INDEX = "index"  # an AUC, a C, a probability, a share: 2 decimals (rule 10)
@@ -72,6 +74,8 @@ def _round_real(kind: Kind, number: float, se: float | None) -> Cell:
         return None
     if kind in {Kind.ESTIMATE, Kind.BOUND}:
         return _on_grid(number, se)
+    if kind is Kind.CHI2:
+        return round_chi_square(number) if number >= 0.0 else None
     if kind in _DECIMALS:
         return round_decimals(number, _DECIMALS[kind])
     return round_significant(number, _DIGITS[kind]) + 0.0

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from scipy.special import ndtr, ndtri
+from scipy.special import chdtrc, ndtr, ndtri
 
 COUNT_BASE = 5
 GRID_PER_SE = 10
@@ -81,6 +81,20 @@ def p_text(z: float) -> str:
 def p_text_of_log(log_p: float) -> str:
     """Return a p-value, given as its natural logarithm (so that none is lost to underflow), as text."""
     return _p_text(math.exp(min(log_p, 0.0)))
+
+
+def round_chi_square(statistic: float) -> float:
+    """Return the square of a chi-square's root in tenths: on one degree of freedom that root is z, rule 7 its grid.
+
+    In significant digits a small chi-square would give its coefficient back more finely than the grid of its weight.
+    """
+    steps = round(math.sqrt(statistic) * GRID_PER_SE)
+    return steps**2 / GRID_PER_SE**2
+
+
+def p_text_of_chi_square(statistic: float, df: int) -> str:
+    """Return the upper tail of a chi-square on df (at least 1) degrees of freedom, as text."""
+    return _p_text(float(chdtrc(df, statistic)))
 
 
 def _p_text(p: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heartify.disclosure.tables.spec import (
     TableSpec,
+    chi_square,
     count,
     estimate,
     index,
@@ -14,18 +15,19 @@ from heartify.disclosure.tables.spec import (
     statistic,
 )
 
-_EFFECT = (label("factor"), *estimate(), p_value())
+_EFFECT = (label("factor"), *estimate(), p_value(of="estimate"))
 
 MODEL_TABLES = (
     TableSpec(
         "tests",
-        (label("term"), label("hypothesis"), label("test"), statistic("chi2"), number("df"), p_value()),
+        (label("term"), label("hypothesis"), label("test"), chi_square(), number("df"), p_value(of="chi2", df="df")),
     ),
-    TableSpec("profile_intervals", _EFFECT),
+    TableSpec("profile_intervals", (label("factor"), *estimate(), chi_square(), p_value(of="chi2"))),
     TableSpec("robust", (label("errors"), *_EFFECT)),
     TableSpec("complete_cases", _EFFECT),
     TableSpec("knots", (label("factor"), number("knot"), magnitude("at"))),
     TableSpec("curves", (label("factor"), magnitude("at"), magnitude("reference"), *estimate())),
+    TableSpec("additive_interaction", (label("interaction"), label("measure"), *estimate())),
     TableSpec(
         "imputation",
         (label("factor"), number("imputations"), *estimate(), p_value(), index("missing_information"), statistic("df")),

@@ -10,7 +10,8 @@ from typing import Any
 
 from heartify.disclosure.cells import Cell, Kind, is_released_cell, round_cell
 from heartify.disclosure.codes import WithheldCode, WithheldError
-from heartify.disclosure.tables.spec import ExactTable, ReleasedTable, TableSpec
+from heartify.disclosure.rounding import p_text, p_text_of_chi_square
+from heartify.disclosure.tables.spec import Column, ExactTable, ReleasedTable, TableSpec
 
 _STAYS = frozenset({Kind.LABEL, Kind.NUMBER})
 
@@ -52,15 +53,30 @@ def check_table(
 
 
 def _release_row(row: Mapping[str, Cell], spec: TableSpec) -> tuple[Cell, ...]:
-    if row.keys() != {column.name for column in spec.columns}:
+    if not {column.name for column in spec.columns if column.of is None} <= row.keys() <= spec.names:
         raise ValueError("a row has other columns than its table")
     shown: dict[str, Cell] = {}
     for column in spec.columns:
         se = shown[column.se] if column.se is not None else None
+        if column.of is not None:
+            shown[column.name] = _p_of_shown(column, shown, spec)
+            continue
         shown[column.name] = round_cell(column.kind, row[column.name], None if se is None else float(se))
     if any(shown[name] is None for name in spec.needs):
         return tuple(shown[column.name] if column.kind in _STAYS else None for column in spec.columns)
     return tuple(shown.values())
+
+
+def _p_of_shown(column: Column, row: Mapping[str, Any], spec: TableSpec) -> str | None:
+    """Return the p-value of a row's shown figure: an exact one would give that back more finely than its grid."""
+    source = next(other for other in spec.columns if other.name == column.of)
+    value = row[source.name]
+    if value is None:
+        return None
+    if source.se is not None:
+        return p_text(float(value) / float(row[source.se]))
+    df = 1 if column.df is None else row[column.df]
+    return p_text_of_chi_square(float(value), int(df)) if df else None
 
 
 def _is_released_row(cells: Sequence[Any], spec: TableSpec) -> bool:
@@ -73,6 +89,8 @@ def _is_released_row(cells: Sequence[Any], spec: TableSpec) -> bool:
             return False
         if not is_released_cell(column.kind, row[column.name], se):
             return False
+    if any(row[column.name] != _p_of_shown(column, row, spec) for column in spec.columns if column.of is not None):
+        return False
     if all(row[name] is not None for name in spec.needs):
         return True
     return all(row[column.name] is None for column in spec.columns if column.kind not in _STAYS)

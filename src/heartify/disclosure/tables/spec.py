@@ -12,11 +12,17 @@ MAX_ROWS = 400
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; an ESTIMATE or BOUND names the column of its row's SE, which must stand before it."""
+    """One column; an ESTIMATE or BOUND names the column of its row's SE, which must stand before it.
+
+    A P may name the shown figure that it is the p-value `of`: an ESTIMATE (by its SE), or a CHI2 with its `df` (a
+    column, or 1 without). It is then computed from the shown figure, and whatever the maker gives for it is not read.
+    """
 
     name: str
     kind: Kind
     se: str | None = None
+    of: str | None = None
+    df: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,11 @@ class TableSpec:
     needs: tuple[str, ...] = ()
     max_rows: int = MAX_ROWS
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the columns."""
+        return frozenset(column.name for column in self.columns)
+
     def __post_init__(self) -> None:
         seen: set[str] = set()
         kinds = {column.name: column.kind for column in self.columns}
@@ -38,6 +49,8 @@ class TableSpec:
             graded = column.kind in {Kind.ESTIMATE, Kind.BOUND}
             if graded != (column.se is not None) or (graded and column.se not in seen) or column.name in seen:
                 raise ValueError(f"table {self.name}: column {column.name} is repeated or has no SE before it")
+            if not {column.of, column.df} <= {None, *seen} or (column.of is not None and column.kind is not Kind.P):
+                raise ValueError(f"table {self.name}: column {column.name} is of a figure that doesn't stand before it")
             seen.add(column.name)
         if any(kinds.get(name) is not Kind.COUNT for name in self.needs):
             raise ValueError(f"table {self.name}: a row needs something that is no count")
@@ -75,9 +88,14 @@ def count(name: str) -> Column:
     return Column(name, Kind.COUNT)
 
 
-def p_value(name: str = "p") -> Column:
-    """Return a column of p-values, given as natural logarithms."""
-    return Column(name, Kind.P)
+def p_value(name: str = "p", *, of: str | None = None, df: str | None = None) -> Column:
+    """Return a column of p-values, given as natural logarithms, or computed of the shown figure `of`."""
+    return Column(name, Kind.P, of=of, df=df)
+
+
+def chi_square(name: str = "chi2") -> Column:
+    """Return a column of chi-squares."""
+    return Column(name, Kind.CHI2)
 
 
 def statistic(name: str) -> Column:
