@@ -104,11 +104,11 @@ def check_digest(granted: GrantedFiles, entry: ColumnFile) -> None:
 
     Raises IntegrityError.
     """
-    digest = hashlib.sha256()
+    digest, block = hashlib.sha256(), memoryview(bytearray(HASH_BLOCK_BYTES))
     try:
         source = _open_source(granted, entry)
-        for offset in range(0, entry.size, HASH_BLOCK_BYTES):
-            digest.update(source.read_at(min(HASH_BLOCK_BYTES, entry.size - offset), offset))
+        while count := source.readinto(block):
+            digest.update(block[:count])
     except (OSError, pa.ArrowException) as exc:
         raise IntegrityError("file-digest: a file cannot be read to its end") from exc
     if digest.digest() != to_bytes(entry.digest):

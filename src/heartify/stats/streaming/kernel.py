@@ -1,8 +1,8 @@
 """The logistic sums of one chunk: few passes over a block of rows that stays in the processor's cache.
 
 Blocks lie transposed, one row an intercept or a term, so that columns are cast and centred into place without a copy.
-The block length keeps each matrix product under a million multiplications, where OpenBLAS has a kernel for small
-matrices that is several times as fast. Each block is summed in the working precision, blocks add up in double.
+Each matrix product is cut to under a million multiplications, where OpenBLAS has a kernel for small matrices that is
+several times as fast. Products are summed in the working precision, and add up in double.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from heartify.stats.likelihood import LikelihoodSums, empty_sums
 from heartify.stats.streaming.rows import Chunk, RealArray
 
 SMALL_PRODUCT = 700_000  # well under the million, so that two threads fit the cache of a core
-MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 512, 8_192
+MIN_PRODUCT_ROWS, MAX_PRODUCT_ROWS = 512, 8_192
+PARTS_A_BLOCK = 2  # fewer and longer operations: threads hand the interpreter's lock over at each
 Work = NDArray[Any]
 
 
@@ -62,10 +63,10 @@ def empty_row_sums(p: int) -> RowSums:
     return RowSums(0, 0, np.zeros(p), np.zeros(p))
 
 
-def block_rows(q: int) -> int:
-    """Return the number of rows of a block for q parameters."""
+def product_rows(q: int) -> int:
+    """Return the number of rows of one matrix product for q parameters."""
     fitting = SMALL_PRODUCT // (q * q) // 64 * 64
-    return min(MAX_BLOCK_ROWS, max(MIN_BLOCK_ROWS, fitting))
+    return min(MAX_PRODUCT_ROWS, max(MIN_PRODUCT_ROWS, fitting))
 
 
 class Workspace:
@@ -75,7 +76,8 @@ class Workspace:
     """
 
     def __init__(self, q: int, precision: DTypeLike) -> None:
-        self._rows = block_rows(q)
+        self._part_rows = product_rows(q)
+        self._rows = PARTS_A_BLOCK * self._part_rows
         self._all = np.ones((2, q, self._rows), precision)
         self._lines = np.empty((6, self._rows), precision)
         self._use(self._rows)
@@ -123,11 +125,13 @@ class Workspace:
 
         gradient = np.dot(self.Z, np.multiply(sign, tail, out=u))
         np.multiply(self.Z, weight, out=self._weighted)
-        information = np.dot(self._weighted, self.Z.T)
+        information = np.zeros((theta.size, theta.size))
+        for part in self._parts:
+            information += np.dot(self._weighted[:, part], self.Z[:, part].T)
         np.minimum(s, 0.0, out=s)
         np.log1p(t, out=t)
         loglik = float(s.sum(dtype=np.float64)) - float(t.sum(dtype=np.float64))
-        return LikelihoodSums(loglik, gradient.astype(np.float64), information.astype(np.float64))
+        return LikelihoodSums(loglik, gradient.astype(np.float64), information)
 
     def margins(self, direction: Work) -> Work:
         """Return the block's margins (2y - 1) z'd (m,)."""
@@ -137,6 +141,8 @@ class Workspace:
     def _use(self, m: int) -> None:
         self.Z, self._weighted = self._all[0, :, :m], self._all[1, :, :m]
         self.sign, self._s, self._t, self._u, self._tail, self._weight = self._lines[:, :m]
+        count = max(1, -(-m // self._part_rows))
+        self._parts = [slice(m * i // count, m * (i + 1) // count) for i in range(count)]
 
 
 def chunk_likelihood(chunk: Chunk, centring: Centring, parameters: FloatArray, work: Workspace) -> LikelihoodSums:
