@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.column_naming import words_of
 from heartify.cohort.deidentification import lint_identifiers
 from heartify.cohort.publication import check_publishable
 from heartify.errors import InputError
 from heartify.protocol.canonical import digest_of
+from heartify.protocol.column_naming import words_of
 from heartify.protocol.dictionary import Column, DataDictionary, Level
 
 RNG = np.random.default_rng(5)
