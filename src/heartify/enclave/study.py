@@ -26,7 +26,7 @@ from heartify.enclave.analyses import ANALYSES, AnalysisSkippedError
 from heartify.enclave.cases import HospitalCases, Levels
 from heartify.enclave.failure import StudyFailedError, StudyWithheldError
 from heartify.enclave.job import Job
-from heartify.enclave.main_fit import MainFit, fit_cox_model, fit_logistic_model
+from heartify.enclave.main_fit import MIN_CLUSTERS, MainFit, fit_cox_model, fit_logistic_model
 from heartify.enclave.model import Model, build_model, cohort_blocks, survival_blocks
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.evidence import TeeKind
@@ -57,6 +57,9 @@ def run_study(job: Job, cases: Sequence[HospitalCases], levels: Levels) -> Study
     kept = tuple(case for case in cases if case.name in split.kept)
     if len(kept) < job.deal.minGrants or not kept:
         raise StudyWithheldError(int(WithheldCode.TOO_FEW_PATIENTS))
+    if job.plan.analysis.standard_errors == "hospital" and len(kept) < MIN_CLUSTERS:
+        # The plan is at fault: other errors than the registered ones would be another plan.
+        raise StudyFailedError(FailureCode.PLAN_INVALID)
     try:
         data, facts = prepare(job.plan, kept, levels)
         released = release_fit(data.fit, facts, split.left_out, concordance=data.fit.concordance)
@@ -158,7 +161,7 @@ def _result(
             "simulated": TeeKind(job.deal.teeKind).is_simulated,
             "model": plan.analysis.model,
             "estimation": "firth" if data.fit.firth is not None else "maximum-likelihood",
-            "standard_errors": plan.analysis.standard_errors,
+            "standard_errors": data.fit.standard_errors,
             "imputations": data.fit.imputations,
             "outcome": _outcome_text(plan.outcome),
             "n": document["n"],

@@ -9,6 +9,8 @@ import msgspec
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}\Z")]
 ColumnName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 
+StandardErrors = Literal["model", "robust", "hospital"]
+
 
 class OutcomeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The event: a row where `column` equals a level (or code), or is above a number. Exactly one of the two."""
@@ -63,11 +65,12 @@ class AnalysisSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The model of the weights.
 
     Logistic regression has an intercept for each hospital; Cox regression a baseline hazard for each hospital, and for
-    each combination of `strata`. `estimation` "auto" takes Firth's penalised likelihood where the outcome is separated.
+    each combination of `strata`. `estimation` "auto" takes Firth's penalised likelihood, with the model's errors, where
+    the outcome is separated. `standard_errors` "hospital" needs ten contributing hospitals.
     """
 
     model: Literal["logistic", "cox"] = "logistic"
     estimation: Literal["auto", "maximum-likelihood", "firth"] = "auto"
-    standard_errors: Literal["model", "robust", "hospital"] = "model"
+    standard_errors: StandardErrors = "model"
     ties: Literal["efron", "breslow"] = "efron"
     strata: Annotated[tuple[ColumnName, ...], msgspec.Meta(max_length=4)] = ()

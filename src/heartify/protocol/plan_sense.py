@@ -72,6 +72,8 @@ def _increase(values: Sequence[float]) -> bool:
 
 def _check_model(plan: Plan) -> None:
     analysis = plan.analysis
+    if analysis.estimation == "firth" and analysis.standard_errors != "model":
+        raise InputError("Firth's estimates have the model's standard errors", hint='standard_errors = "model"')
     if analysis.model == "cox":
         if plan.follow_up is None:
             raise InputError("a Cox model needs `follow_up` with the column of the time", hint='follow_up.time = "..."')
