@@ -163,7 +163,7 @@ def stratified_concordance(blocks: Sequence[SurvivalBlock], fit: CoxFit) -> floa
     return concordance(reduce(operator.add, parts)).c
 
 
-def _linear_predictor(X: Floats, coef: Floats) -> Floats:
+def _linear_predictor(X: Floats, coef: Floats) -> Floats:  # noqa: N803 - the matrix of the cited papers
     # Column by column: BLAS may round equal rows differently, which would break ties of the score.
     score = np.zeros(X.shape[0])
     for column, slope in zip(X.T, coef, strict=True):
