@@ -148,4 +148,46 @@ out$chi_square <- list(call = "pchisq(statistic, df, lower.tail = FALSE, log.p =
                        df2 = pchisq(statistics, 2, lower.tail = FALSE, log.p = TRUE) / log(10),
                        df7 = pchisq(statistics, 7, lower.tail = FALSE, log.p = TRUE) / log(10))
 
+# --- the study's own model on its own rows, with an intercept for each hospital, and an increment there
+own <- glm(y ~ age + male + sbp + chol + smoker + hospital, binomial, d, control = tight)
+q <- as.vector(fitted(own))
+lq <- qlogis(q)
+ll <- as.numeric(logLik(own))
+cox_snell <- 1 - exp(2 * (ll0 - ll) / n)
+cuts <- unique(quantile(q, (1:9) / 10, type = 1))
+group <- cut(q, c(-Inf, cuts, Inf), right = TRUE)
+knots <- as.vector(quantile(lq, c(.05, .35, .65, .95)))
+smooth <- glm(d$y ~ rcspline.eval(lq, knots = knots, inclx = TRUE), family = binomial, control = tight)
+design <- cbind(1, rcspline.eval(qlogis(c(.3, .5, .7)), knots = knots, inclx = TRUE))
+base <- glm(y ~ hospital + age + male, binomial, d, control = tight)
+new <- glm(y ~ hospital + age + male + chol + grade2 + grade3, binomial, d, control = tight)
+improved <- improveProb(as.vector(fitted(base)), as.vector(fitted(new)), d$y)
+difference <- roc.test(roc(d$y, fitted(new), direction = "<", quiet = TRUE),
+                       roc(d$y, fitted(base), direction = "<", quiet = TRUE), method = "delong", paired = TRUE)
+of <- function(rises) c(mean(rises), sd(rises) / sqrt(length(rises)))
+rise <- as.vector(fitted(new) - fitted(base))
+out$apparent <- list(
+  call = "own <- glm(y ~ age + male + sbp + chol + smoker + hospital, binomial); pROC, rms and Hmisc of fitted(own)",
+  auc = as.list(setNames(as.vector(ci.auc(roc(d$y, q, direction = "<", quiet = TRUE), method = "delong")),
+                         c("ci_low", "auc", "ci_high"))),
+  brier = mean((d$y - q)^2), scaled_brier = 1 - mean((d$y - q)^2) / (mean(d$y) * (1 - mean(d$y))),
+  cox_snell = cox_snell, nagelkerke = cox_snell / (1 - exp(2 * ll0 / n)), mcfadden = 1 - ll / ll0,
+  tjur = mean(q[d$y == 1]) - mean(q[d$y == 0]),
+  slope_se = sqrt(vcov(glm(d$y ~ lq, family = binomial, control = tight))[2, 2]),
+  in_the_large_se = sqrt(vcov(glm(d$y ~ offset(lq), family = binomial, control = tight))[1, 1]),
+  group_n = as.vector(table(group)), group_events = as.vector(tapply(d$y, group, sum)),
+  group_predicted = as.vector(tapply(q, group, mean)),
+  curve_at = c(.3, .5, .7), curve = plogis(as.vector(design %*% coef(smooth))),
+  threshold = thresholds, sensitivity = sapply(thresholds, function(t) mean(q[d$y == 1] >= t)),
+  specificity = sapply(thresholds, function(t) mean(q[d$y == 0] < t)),
+  net_benefit = sapply(thresholds, function(t) nb(d$y, q, t, mean(d$y))),
+  increment = list(
+    idi = improved$idi, idi_se = improved$se.idi,
+    idi_events = of(rise[d$y == 1])[1], idi_events_se = of(rise[d$y == 1])[2],
+    idi_nonevents = of(-rise[d$y == 0])[1], idi_nonevents_se = of(-rise[d$y == 0])[2],
+    nri_events = improved$nri.ev, nri_events_se = improved$se.nri.ev,
+    nri_nonevents = improved$nri.ne, nri_nonevents_se = improved$se.nri.ne,
+    auc_difference = as.numeric(difference$estimate[1] - difference$estimate[2]),
+    auc_difference_se = diff(as.vector(difference$conf.int)) / 2 / qnorm(.975)))
+
 write_json(out, arguments[1], digits = I(17), auto_unbox = TRUE, pretty = TRUE)

@@ -136,12 +136,12 @@ def _event(spec: OutcomeSpec, column: Column, values: NDArray[Any]) -> Floats:
     if spec.above is not None:
         numbers = values.astype(np.float64)
         return np.where(np.isnan(numbers), np.nan, (numbers > spec.above).astype(np.float64))
-    return _indicator(column, values, str(spec.equals))
+    return indicator(column, values, str(spec.equals))
 
 
 def _factor(spec: FactorSpec, column: Column, values: NDArray[Any], levels: Levels) -> Floats:
     if spec.equals is not None:
-        return _indicator(column, values, spec.equals)
+        return indicator(column, values, spec.equals)
     return _coded(column, values, levels[spec.column] if spec.reference is not None else None)
 
 
@@ -172,7 +172,8 @@ def _strata(columns: Sequence[Floats]) -> Floats | None:
     return codes
 
 
-def _indicator(column: Column, values: NDArray[Any], level: str) -> Floats:
+def indicator(column: Column, values: NDArray[Any], level: str) -> Floats:
+    """Return 1 where a column as read (n,) has the level (or code), 0 where it has another, NaN where it is missing."""
     if column.datatype == "category":
         codes = [normalise_code(code) for code in column.level_codes]
         missing, hit = values < 0, values == codes.index(normalise_code(level))

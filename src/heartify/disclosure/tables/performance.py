@@ -14,18 +14,18 @@ from heartify.disclosure.tables.spec import (
     statistic,
 )
 
-_NET_BENEFIT = (index("threshold"), fine_index("treat_all"))
-
 PERFORMANCE_TABLES = (
     TableSpec(
         "discrimination",
         (label("measure"), label("evaluation"), index("value"), index("ci_low"), index("ci_high")),
+        max_rows=10,
     ),
     TableSpec(
         "accuracy",
         (label("measure"), label("evaluation"), fine_index("value"), fine_index("ci_low"), fine_index("ci_high")),
+        max_rows=20,
     ),
-    TableSpec("calibration", (label("measure"), label("evaluation"), *estimate())),
+    TableSpec("calibration", (label("measure"), label("evaluation"), *estimate()), max_rows=10),
     TableSpec(
         "calibration_groups",
         (
@@ -42,7 +42,7 @@ PERFORMANCE_TABLES = (
     TableSpec(
         "calibration_curve",
         (index("predicted"), index("observed"), index("ci_low"), index("ci_high")),
-        max_rows=50,
+        max_rows=25,
     ),
     TableSpec(
         "roc",
@@ -50,14 +50,40 @@ PERFORMANCE_TABLES = (
         needs=("above", "below"),
         max_rows=20,
     ),
-    TableSpec("net_benefit", (*_NET_BENEFIT, fine_index("model")), max_rows=20),
-    TableSpec("increment_tests", (label("test"), statistic("chi2"), number("df"), p_value())),
-    TableSpec("increment", (label("measure"), label("group"), *estimate())),
-    TableSpec("increment_discrimination", (label("model"), index("auc"), index("ci_low"), index("ci_high"))),
+    # Thresholds are the plan's: three decimals, so that 0.075 stays what it is.
     TableSpec(
-        "increment_net_benefit",
-        (*_NET_BENEFIT, fine_index("base"), fine_index("new")),
+        "net_benefit",
+        (fine_index("threshold"), count("above"), count("below"), fine_index("treat_all"), fine_index("model")),
+        needs=("above", "below"),
         max_rows=20,
     ),
-    TableSpec("score_calibration", (label("measure"), *estimate())),
+    TableSpec("increment_cohort", (label("patients"), count("n")), max_rows=2),
+    TableSpec(
+        "increment_tests",
+        (label("baseline"), label("test"), statistic("chi2"), number("df"), p_value()),
+        max_rows=6,
+    ),
+    TableSpec("increment", (label("baseline"), label("measure"), label("group"), *estimate()), max_rows=30),
+    TableSpec(
+        "increment_discrimination",
+        (label("baseline"), label("model"), index("auc"), index("ci_low"), index("ci_high")),
+        max_rows=10,
+    ),
+    TableSpec(
+        "increment_net_benefit",
+        (
+            label("baseline"),
+            fine_index("threshold"),
+            count("above_base"),
+            count("below_base"),
+            count("above_new"),
+            count("below_new"),
+            fine_index("treat_all"),
+            fine_index("base"),
+            fine_index("new"),
+        ),
+        needs=("above_base", "below_base", "above_new", "below_new"),
+        max_rows=60,
+    ),
+    TableSpec("score_calibration", (label("measure"), *estimate()), max_rows=5),
 )

@@ -48,8 +48,12 @@ class FlexibleCalibration:
     knots: tuple[float, ...]
 
 
-def flexible_calibration(p: FloatArray, y: FloatArray, points: int = MOST_POINTS) -> FlexibleCalibration:
+def flexible_calibration(
+    p: FloatArray, y: FloatArray, points: int = MOST_POINTS, *, at: FloatArray | None = None
+) -> FlexibleCalibration:
     """Fit the curve to risks p (n,), strictly between 0 and 1, and y (n,) of zeros and ones.
+
+    With `at` (k,) the curve is given at these risks in place of the even grid, whose ends are quantiles of p.
 
     Raises:
         InvalidBlockError: shapes or values are wrong, or `points` is not between 2 and 20.
@@ -66,8 +70,7 @@ def flexible_calibration(p: FloatArray, y: FloatArray, points: int = MOST_POINTS
 
     distance = np.abs(expit(_predictor(fit, _spline(log_odds, knots))) - p)
     e50, e90 = np.quantile(distance, (0.5, 0.9))
-    low, high = np.quantile(p, GRID_QUANTILES)
-    grid = np.unique(np.linspace(low, high, points))
+    grid = np.unique(np.linspace(*np.quantile(p, GRID_QUANTILES), points)) if at is None else at
     return FlexibleCalibration(
         points=_curve(fit, grid, knots),
         ici=float(distance.mean()),

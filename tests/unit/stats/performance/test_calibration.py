@@ -64,6 +64,15 @@ def test_flexible_curve_equals_r(split, referee):
         assert [getattr(point, field) for point in found.points] == pytest.approx(expected[field], abs=1e-7)
 
 
+def test_flexible_curve_at_given_risks_is_the_same_curve(split, referee):
+    expected = referee["flexible"]
+
+    found = flexible_calibration(split.p, split.y, at=np.array(expected["predicted"][3:6]))
+
+    assert [point.predicted for point in found.points] == pytest.approx(expected["predicted"][3:6], abs=1e-12)
+    assert [point.observed for point in found.points] == pytest.approx(expected["observed"][3:6], abs=1e-8)
+
+
 def test_flexible_curve_finds_a_known_distortion():
     generator = np.random.default_rng(7)
     log_odds = generator.normal(size=20_000)
