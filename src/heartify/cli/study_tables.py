@@ -14,7 +14,8 @@ from heartify.protocol.result import StudyResult, Weight
 
 def weights_table(result: StudyResult, true_weights: Mapping[str, float] | None = None) -> Table:
     """Return the weights, strongest per standard deviation first."""
-    columns = ["factor", "unit", "odds ratio (95 % CI)", "p", "weight", "SE", "per SD"]
+    ratio = "hazard ratio" if result.model == "cox" else "odds ratio"
+    columns = ["factor", "unit", f"{ratio} (95 % CI)", "p", "weight", "SE", "per SD"]
     ordered = sorted(result.weights, key=lambda weight: -abs(weight.beta_per_sd))
     rows = [_weight_row(weight) for weight in ordered]
     if true_weights is not None:
@@ -23,7 +24,8 @@ def weights_table(result: StudyResult, true_weights: Mapping[str, float] | None 
             row.append(f"{true_weights[weight.factor]:g}" if weight.factor in true_weights else "")
     word = "SIMULATED TEE: " if result.simulated else ""
     events = f"{result.events} events in {result.events_n}" if result.events is not None else "events suppressed"
-    title = f"{word}{result.outcome}, n = {result.n} ({events}), AUC {result.auc:g}"
+    discrimination = f"AUC {_g(result.auc)}" if result.model == "logistic" else f"C {_g(result.concordance)}"
+    title = f"{word}{result.outcome}, n = {result.n} ({events}), {discrimination}"
     return table(columns, rows, title=title)
 
 
@@ -44,9 +46,7 @@ def verification_table(verification: Verification) -> Table:
 
 
 def _weight_row(weight: Weight) -> list[str]:
-    ratio = (
-        "-" if weight.ratio is None else f"{weight.ratio:g} ({_g(weight.ratio_ci_low)}–{_g(weight.ratio_ci_high)})"
-    )
+    ratio = "-" if weight.ratio is None else f"{weight.ratio:g} ({_g(weight.ratio_ci_low)}–{_g(weight.ratio_ci_high)})"
     return [
         weight.factor,
         weight.unit,

@@ -18,7 +18,7 @@ from heartify.protocol.plan import Plan
 
 
 def factor_titles(plan: Plan, dictionary: DataDictionary) -> dict[str, str]:
-    """Return factor name → title for the factors whose columns the dictionary has."""
+    """Return factor name (for a category also `name=code`) → title, where the dictionary has the column."""
     columns = {column.name: column for column in dictionary.columns}
     titles = {}
     for factor in plan.factors:
@@ -28,6 +28,9 @@ def factor_titles(plan: Plan, dictionary: DataDictionary) -> dict[str, str]:
         labels = {normalise_code(level.code): level.label for level in column.levels}
         level = None if factor.equals is None else labels.get(normalise_code(factor.equals), factor.equals)
         titles[factor.name] = column.title if level is None else f"{column.title}: {level}"
+        if factor.reference is not None:
+            # The columns of a category are named by their levels' codes: `grade=3`.
+            titles |= {f"{factor.name}={code}": f"{column.title}: {label}" for code, label in labels.items()}
     return titles
 
 

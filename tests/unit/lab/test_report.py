@@ -345,7 +345,7 @@ def test_a_verified_run_says_so():
 
 def test_markup_in_any_text_is_escaped():
     evil = "<script>alert('x')</script>\"&"
-    weights = (msgspec.structs.replace(AGE, factor=evil, unit=evil, p=evil), CP4)
+    weights = (msgspec.structs.replace(AGE, term=evil, factor=evil, unit=evil, p=evil), CP4)
     plan = build_plan(weights, title=evil, permit=evil, outcome=OutcomeSpec(column=evil, equals=evil))
     hospitals = (msgspec.structs.replace(HOSPITALS[0], name=evil),)
     result = build_result(plan, weights, outcome=evil, hospitals=hospitals, disclosure_profile=evil)

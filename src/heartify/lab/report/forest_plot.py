@@ -1,4 +1,4 @@
-"""Geometry of the forest plot: odds ratios per SD with 95 % intervals on a log scale, to be drawn as inline SVG.
+"""Geometry of the forest plot: ratios per SD with 95 % intervals on a log scale, to be drawn as inline SVG.
 
 Pure arithmetic on the rows of the weights table. The scale follows the bulk of the factors: what lies beyond it ends in
 an arrow at the edge, so that one extreme odds ratio can't squeeze the others into a point; its value is printed anyway.

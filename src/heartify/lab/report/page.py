@@ -18,10 +18,18 @@ import jinja2
 from heartify.errors import IntegrityError, UsageError
 from heartify.lab.report.ending import Ending, build_ending
 from heartify.lab.report.study_section import StudySection, build_study_section
-from heartify.lab.report.wording import HOSPITAL_EFFECTS, MODELS, PURPOSES, ROLES
+from heartify.lab.report.weights_table import column_title
+from heartify.lab.report.wording import (
+    ESTIMATIONS,
+    HOSPITAL_EFFECTS,
+    MODELS,
+    PURPOSES,
+    ROLES,
+    STANDARD_ERRORS,
+)
 from heartify.lab.settlement import SettlementDocument
 from heartify.lab.verification import Verification
-from heartify.protocol.plan import OutcomeSpec, Plan
+from heartify.protocol.plan import FactorSpec, OutcomeSpec, Plan
 from heartify.protocol.result import StudyResult
 
 # Control characters, and those that change the direction of text or can't be written: shown as a replacement character.
@@ -49,6 +57,7 @@ class Page:
     purpose: str
     model: str
     hospital_effect: str
+    choices: tuple[tuple[str, str], ...]
     simulated: bool
     generated_data: bool
     ending: Ending
@@ -96,6 +105,7 @@ def render_report(  # noqa: PLR0913 - one keyword for each document that the pag
         purpose=PURPOSES[plan.purpose.value],
         model=MODELS[plan.analysis.model],
         hospital_effect=HOSPITAL_EFFECTS[plan.analysis.model],
+        choices=_choices(plan, result, titles),
         simulated=verification.simulated or settlement.simulated or (result is not None and result.simulated),
         generated_data=bool(truths),
         ending=ending,
@@ -123,16 +133,54 @@ def _outcome_words(outcome: OutcomeSpec) -> str:
     return f"{outcome.column} > {outcome.above:g}" if outcome.equals is None else f"{outcome.column} = {outcome.equals}"
 
 
+def _choices(plan: Plan, result: StudyResult | None, titles: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the plan's further choices in words, and what the data made of them where there is a result."""
+    chosen: list[tuple[str, str]] = []
+    if plan.follow_up is not None:
+        time = plan.follow_up
+        chosen.append(("follow-up", time.time + (f", from {time.entry}" if time.entry is not None else "")))
+    if plan.follow_up is not None and plan.follow_up.competing is not None:
+        chosen.append(("competing event", _outcome_words(plan.follow_up.competing)))
+    if plan.follow_up is not None and plan.follow_up.horizon is not None:
+        chosen.append(("horizon", f"{plan.follow_up.horizon:g}"))
+    if plan.analysis.strata:
+        chosen.append(("strata", ", ".join(titles.get(name, name) for name in plan.analysis.strata)))
+    if plan.interactions:
+        pairs = (f"{item.first}:{item.second}" for item in plan.interactions)
+        chosen.append(("interactions", ", ".join(column_title(pair, titles) for pair in pairs)))
+    chosen.append(("missing values", _missing_words(plan, result)))
+    if result is not None:
+        chosen.append(("estimation", ESTIMATIONS[result.estimation]))
+        chosen.append(("standard errors", STANDARD_ERRORS[result.standard_errors]))
+    return tuple(chosen)
+
+
+def _missing_words(plan: Plan, result: StudyResult | None) -> str:
+    if plan.missing.method == "complete-case":
+        return "patients with a gap are left out"
+    return f"multiple imputation, {plan.missing.imputations if result is None else result.imputations} datasets"
+
+
+def _factor_source(factor: FactorSpec) -> str:
+    if factor.equals is not None:
+        return f"{factor.column} = {factor.equals}"
+    if factor.reference is not None:
+        return f"{factor.column}, levels against {factor.reference}"
+    if factor.spline is not None:
+        return f"{factor.column}, restricted cubic spline with {factor.spline} knots"
+    return factor.column
+
+
 def _plan_factors(plan: Plan, result: StudyResult | None, titles: Mapping[str, str]) -> tuple[PlanFactor, ...]:
     """Return the plan's factors; their units are known from the result only."""
-    units = {} if result is None else {weight.factor: weight.unit for weight in result.weights}
+    units = {} if result is None else {weight.term: weight.unit for weight in result.weights}
     return tuple(
         PlanFactor(
             number=number,
             name=factor.name,
             title=titles.get(factor.name, factor.name),
-            source=factor.column if factor.equals is None else f"{factor.column} = {factor.equals}",
-            ucum="" if factor.equals is not None else units.get(factor.name, ""),
+            source=_factor_source(factor),
+            ucum="" if factor.equals is not None or factor.reference is not None else units.get(factor.name, ""),
         )
         for number, factor in enumerate(plan.factors, start=1)
     )

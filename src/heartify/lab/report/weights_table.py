@@ -1,4 +1,4 @@
-"""The table of weights: one row for each factor, strongest association per standard deviation first.
+"""The table of weights: one row for each column of the model, strongest association per standard deviation first.
 
 Shows the document's numbers and derives two things from them: the interval of the odds ratio per SD, and whether a
 p-value lies so near 0.05 that the rounding of rule 7 could have moved it across. True weights exist for generated data
@@ -8,8 +8,10 @@ only; they are log odds per unit.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Literal
 
 from heartify.errors import IntegrityError, UsageError
 from heartify.lab.report.number_text import (
@@ -32,10 +34,17 @@ Z_95 = 1.959963984540054
 _HALF_GRID = 0.05  # rule 7: coefficients lie on a grid of 0.1 SE
 
 
+Part = Literal["factor", "conditional", "spline", "interaction"]
+"""What a column's weight is: a factor's own; a factor's where the factors that it interacts with are 0 or at their
+reference; a piece of a curve; or a product of two factors. Only the first two are ratios to be read alone."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class WeightRow:
-    """One factor as shown; `low_per_sd`, `high_per_sd` and `true_per_sd` are log odds, for the plot."""
+    """One column as shown; `low_per_sd`, `high_per_sd` and `true_per_sd` are log ratios, for the plot."""
 
+    term: str
+    part: Part
     factor: str
     title: str
     unit: str
@@ -67,19 +76,56 @@ def build_weight_rows(
     """Return a row for each weight, by |beta per SD| descending, then in the plan's order.
 
     Raises:
-        IntegrityError: the weights are not those of the plan's factors.
+        IntegrityError: the weights are not those of the plan's terms.
         UsageError: a true weight is given for something that is no factor of the plan.
     """
     factors = {factor.name: factor for factor in plan.factors}
-    if tuple(weight.factor for weight in weights) != tuple(factors):
-        raise IntegrityError("the result's weights are not those of the plan's factors")
+    check_terms(weights, plan)
     if not true_weights.keys() <= factors.keys():
         raise UsageError("a true weight is given for something that is no factor of the plan")
     decimals = _common_decimals(weights)
-    rows = [
-        _row(weight, factors[weight.factor], titles, true_weights.get(weight.factor), decimals) for weight in weights
-    ]
+    interacting = {name for item in plan.interactions for name in (item.first, item.second)}
+    rows = []
+    for weight in weights:
+        factor = factors.get(weight.term)
+        part = _part(factor, interacts=weight.term in interacting)
+        true_beta = true_weights.get(weight.factor) if part in {"factor", "conditional"} else None
+        rows.append(_row(weight, factor, part, column_title(weight.factor, titles), true_beta, decimals))
     return tuple(sorted(rows, key=lambda row: -abs(row.weight.beta_per_sd)))
+
+
+def check_terms(weights: tuple[Weight, ...], plan: Plan) -> None:
+    """Check that the weights are of the plan's terms, in its order: its factors, then its interactions.
+
+    Raises:
+        IntegrityError: they are not.
+    """
+    wanted = (*(factor.name for factor in plan.factors), *(f"{item.first}:{item.second}" for item in plan.interactions))
+    terms = tuple(term for term, _ in itertools.groupby(weight.term for weight in weights))
+    if terms != wanted:
+        raise IntegrityError("the result's weights are not those of the plan's terms")
+    own = {factor.name for factor in plan.factors if factor.reference is None and factor.spline is None}
+    columns = [weight.factor for weight in weights]
+    if len(set(columns)) != len(columns) or any(w.factor != w.term for w in weights if w.term in own):
+        raise IntegrityError("the result's weights are not those of the columns of the plan's factors")
+
+
+def column_title(name: str, titles: Mapping[str, str]) -> str:
+    """Return the title of a column of the model: of a factor, of a level (`grade=3`), or of a product (`age:male`)."""
+    if name in titles:
+        return titles[name]
+    if ":" in name:
+        return " × ".join(column_title(part, titles) for part in name.split(":"))
+    factor, equals, code = name.partition("=")
+    return f"{titles.get(factor, factor)}: {code}" if equals else name
+
+
+def _part(factor: FactorSpec | None, *, interacts: bool) -> Part:
+    if factor is None:
+        return "interaction"
+    if factor.spline is not None:
+        return "spline"
+    return "conditional" if interacts else "factor"
 
 
 def _common_decimals(weights: tuple[Weight, ...]) -> int:
@@ -97,14 +143,21 @@ def _ratios_per_sd(weight: Weight) -> Ratios:
 
 
 def _row(
-    weight: Weight, factor: FactorSpec, titles: Mapping[str, str], true_beta: float | None, decimals_per_sd: int
+    weight: Weight,
+    factor: FactorSpec | None,
+    part: Part,
+    title: str,
+    true_beta: float | None,
+    decimals_per_sd: int,
 ) -> WeightRow:
     per_unit = (weight.ratio, weight.ratio_ci_low, weight.ratio_ci_high)
     low_per_sd, high_per_sd = _bounds_per_sd(weight)
     return WeightRow(
+        term=weight.term,
+        part=part,
         factor=weight.factor,
-        title=titles.get(weight.factor, weight.factor),
-        unit=unit_words(weight.unit, indicator=factor.equals is not None),
+        title=title,
+        unit=_unit_words(weight, factor),
         ucum=weight.unit,
         weight=weight,
         ratio=ratio_interval(weight.beta, per_unit, ratio_decimals(per_unit)),
@@ -121,6 +174,15 @@ def _row(
         true_per_sd=None if true_beta is None else true_beta * weight.sd,
         true_inside=true_beta is not None and weight.ci_low <= true_beta <= weight.ci_high,
     )
+
+
+def _unit_words(weight: Weight, factor: FactorSpec | None) -> str:
+    """Return the step that a weight is for; a product of factors has no unit in words."""
+    if factor is None:
+        return "1"
+    if factor.reference is not None:
+        return f"v. {factor.reference}"
+    return unit_words(weight.unit, indicator=factor.equals is not None)
 
 
 def is_near_0_05(beta: float, se: float) -> bool:

@@ -20,6 +20,33 @@ class Explanation:
     advice: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelWords:
+    """What the numbers of a model are called."""
+
+    ratio: str
+    ratios: str
+    short: str
+    quantity: str
+    log: str
+    discrimination: str
+    hospitals: str
+
+
+MODEL_WORDS: Mapping[str, ModelWords] = {
+    "logistic": ModelWords("odds ratio", "odds ratios", "OR", "odds", "log odds", "AUC", "hospital intercepts"),
+    "cox": ModelWords("hazard ratio", "hazard ratios", "HR", "hazard", "log hazard", "C", "hospital strata"),
+}
+ESTIMATIONS: Mapping[str, str] = {
+    "maximum-likelihood": "maximum likelihood",
+    "firth": "Firth's penalised likelihood, which stays finite under separation",
+}
+STANDARD_ERRORS: Mapping[str, str] = {
+    "model": "from the model",
+    "robust": "robust (sandwich)",
+    "hospital": "robust, clustered by hospital",
+}
+
 RULES: Mapping[int, str] = {
     1: "at least 50 patients in all, and at least 20 from each hospital that takes part",
     2: "at least 10 events and at least 10 non-events",
@@ -30,7 +57,7 @@ RULES: Mapping[int, str] = {
     7: "coefficients on a grid of a tenth of their standard error; standard errors to 2 digits",
     8: "no covariances, residuals, fitted values or anything else for each patient",
     9: "counts under 10 suppressed, others rounded to the nearest 5",
-    10: "area under the ROC curve to 2 decimals",
+    10: "AUC and concordance to 2 decimals",
     11: "no minimum or maximum; percentiles only with 10 patients beyond",
     12: "lists of patients only to the hospital whose patients they are",
     13: "a closed schema of limited size",

@@ -1,0 +1,112 @@
+"""The part of the page with every table of the result: grouped by analysis, each with its words and its plots.
+
+Generic on purpose: a table is laid out from the kinds of its columns, so that one that the closed list gains later is
+shown before anybody has drawn a plot for it. Tables come in the order of the closed list within their group.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from heartify.lab.report.plots import Drawing, draw_plots
+from heartify.lab.report.plots.table_rows import rows_of
+from heartify.lab.report.table_cells import Layout, ShownCell, build_cell, build_layout
+from heartify.lab.report.table_groups import GROUPS, SKIPPED, Group, analysis_words
+from heartify.lab.report.table_words import table_words
+from heartify.protocol.plan import Plan
+from heartify.protocol.result import StudyResult, Table
+
+FOLD_FROM = 16
+"""A table of so many rows is folded away; it opens with a click, and in print."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ShownTable:
+    """One table as shown."""
+
+    anchor: str
+    title: str
+    explanation: str
+    columns: tuple[Layout, ...]
+    rows: tuple[tuple[ShownCell, ...], ...]
+    drawings: tuple[Drawing, ...]
+
+    @property
+    def is_folded(self) -> bool:
+        """Return whether the table is long enough to be folded away."""
+        return len(self.rows) >= FOLD_FROM
+
+    @property
+    def has_hidden(self) -> bool:
+        """Return whether a cell is a dash, which wants a legend."""
+        return any(cell.is_hidden for row in self.rows for cell in row)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ShownGroup:
+    """The tables of one analysis."""
+
+    anchor: str
+    title: str
+    caution: str
+    tables: tuple[ShownTable, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SkippedAnalysis:
+    """An analysis that the plan asked for and the data don't bear."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TableSection:
+    """All tables of a result."""
+
+    groups: tuple[ShownGroup, ...]
+    skipped: tuple[SkippedAnalysis, ...]
+
+
+def build_table_section(result: StudyResult, plan: Plan, titles: Mapping[str, str]) -> TableSection:
+    """Build the section; a table that no group knows comes last, under a group of its own."""
+    drawings = draw_plots(result, plan, titles)
+    grouped = {name for group in GROUPS for name in group.tables}
+    others = tuple(table.name for table in result.tables if table.name not in grouped)
+    groups = (*GROUPS, Group("others", "Other tables", others))
+    shown = (_group(group, result, titles, drawings) for group in groups)
+    return TableSection(
+        groups=tuple(group for group in shown if group.tables),
+        skipped=tuple(SkippedAnalysis(analysis_words(item.analysis), SKIPPED[item.reason]) for item in result.skipped),
+    )
+
+
+def table_anchor(name: str) -> str:
+    """Return the id of a table's heading."""
+    return f"table-{name.replace('_', '-')}"
+
+
+def _group(
+    group: Group, result: StudyResult, titles: Mapping[str, str], drawings: Mapping[str, tuple[Drawing, ...]]
+) -> ShownGroup:
+    tables = _present(result, group.tables)
+    return ShownGroup(
+        anchor=f"group-{group.anchor}",
+        title=group.title,
+        caution=group.caution,
+        tables=tuple(_table(table, result, titles, drawings.get(table.name, ())) for table in tables),
+    )
+
+
+def _present(result: StudyResult, names: Iterable[str]) -> list[Table]:
+    found = (result.table(name) for name in names)
+    return [table for table in found if table is not None and table.rows]
+
+
+def _table(table: Table, result: StudyResult, titles: Mapping[str, str], drawings: tuple[Drawing, ...]) -> ShownTable:
+    words = table_words(table.name)
+    ratio = "hazard ratio" if words.hazard or result.model == "cox" else "odds ratio"
+    layout = build_layout(table.name, table.columns, words, ratio)
+    rows = tuple(tuple(build_cell(item, row, titles) for item in layout) for row in rows_of(table))
+    return ShownTable(table_anchor(table.name), words.title, words.explanation, layout, rows, drawings)
