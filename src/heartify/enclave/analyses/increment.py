@@ -66,9 +66,9 @@ def compare(
     judged = judged_rows(blocks)
     model = NestedLogistic(blocks, names, added, offsets)
     base, full = model.fit_base(), model.fit_full()
-    X = np.concatenate([block.X for block in blocks])
-    offset = np.zeros(X.shape[0]) if offsets is None else np.concatenate(list(offsets))
-    p_base, p_new = (as_risks(model.predict(fit.parameters, X, judged.hospital, offset)) for fit in (base, full))
+    matrix = np.concatenate([block.X for block in blocks])
+    offset = np.zeros(matrix.shape[0]) if offsets is None else np.concatenate(list(offsets))
+    p_base, p_new = (as_risks(model.predict(fit.parameters, matrix, judged.hospital, offset)) for fit in (base, full))
     return Comparison(
         baseline=baseline,
         test=compare_fits(model, added, base, full),

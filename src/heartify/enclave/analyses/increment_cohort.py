@@ -77,8 +77,8 @@ def scored_cohort(data: StudyData, spec: IncrementSpec) -> ScoredCohort:
     blocks, risks = [], []
     for block, scored in zip(data.blocks, kept, strict=True):
         if scored is not None:
-            X = np.column_stack([scored.log_odds, block.X[scored.scored][:, columns]])
-            blocks.append(CohortBlock(block.name, X, block.y[scored.scored]))
+            terms = np.column_stack([scored.log_odds, block.X[scored.scored][:, columns]])
+            blocks.append(CohortBlock(block.name, terms, block.y[scored.scored]))
             risks.append(scored.risk)
     left_out = sum(block.n for block in data.blocks) - sum(block.n for block in blocks)
     _check_left_out(left_out, blocks)
