@@ -17,6 +17,7 @@ from heartify.enclave.cases import Floats
 OUTER = 0.05
 DIGITS = 3  # of a MAGNITUDE: points must differ as they are shown
 REFERENCE_DIGITS = 2
+ROUNDING = 1e-9  # of a step
 
 
 def enough_beyond(values: Floats, low: float, high: float) -> bool:
@@ -51,7 +52,8 @@ def round_points(low: float, high: float, at_most: int) -> tuple[float, ...]:
     power = math.floor(math.log10((high - low) / at_most))
     steps = (factor * 10.0**exponent for exponent in (power, power + 1, power + 2) for factor in (1.0, 2.0, 5.0))
     for step in (max(step, unit) for step in steps):
-        first, last = math.ceil(low / step), math.floor(high / step)
+        # 1.4 / 0.2 is below 7 in doubles.
+        first, last = math.ceil(low / step - ROUNDING), math.floor(high / step + ROUNDING)
         if last - first < at_most:
             # Through significant digits, so that 0.1 + 0.2 is 0.3.
             return tuple(round_significant(number * step, DIGITS) + 0.0 for number in range(first, last + 1))
