@@ -35,6 +35,7 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     Kind.ESTIMATE: ("an estimate", "a multiple of a tenth of its row's standard error"),
     Kind.BOUND: ("a limit of an interval", "on the same grid"),
     Kind.P: ("a p-value", "text: 2 significant digits, or `<0.001`"),
+    Kind.CHI2: ("a chi-square", "the square of a multiple of a tenth, as z is one"),
     Kind.STATISTIC: ("a test statistic or a variance component", "3 significant digits"),
     Kind.MAGNITUDE: ("a mean, a standard deviation, a point in clinical units", "3 significant digits"),
     Kind.INDEX: ("an AUC, a probability, a share", "2 decimals"),
