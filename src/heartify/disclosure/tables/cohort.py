@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from heartify.disclosure.tables.spec import (
-    TableSpec,
-    count,
-    label,
-    magnitude,
-    number,
-)
+from heartify.disclosure.tables.spec import TableSpec, count, fine_index, index, label, magnitude, number, statistic
+
+MAX_ROWS = 800
 
 COHORT_TABLES = (
-    TableSpec("flow", (label("hospital"), label("step"), count("n"))),
+    TableSpec("flow", (label("hospital"), label("step"), count("n")), max_rows=MAX_ROWS),
     TableSpec(
         "table1_numbers",
         (
@@ -26,9 +22,35 @@ COHORT_TABLES = (
             magnitude("p95"),
         ),
         needs=("n",),
+        max_rows=MAX_ROWS,
     ),
-    TableSpec("table1_levels", (label("hospital"), label("group"), label("factor"), label("level"), count("n"))),
-    TableSpec("missingness", (label("hospital"), label("factor"), count("rows"), count("missing"))),
-    TableSpec("plausibility", (label("hospital"), label("column"), label("finding"), count("n"))),
-    TableSpec("adequacy", (label("criterion"), number("required"), label("unit"))),
+    TableSpec(
+        "table1_levels",
+        (label("hospital"), label("group"), label("factor"), label("level"), count("n")),
+        max_rows=MAX_ROWS,
+    ),
+    TableSpec(
+        "missingness",
+        (label("hospital"), label("factor"), count("rows"), count("missing"), index("share")),
+        # Beside a hidden count of missing values stands no share of them.
+        needs=("missing",),
+        max_rows=MAX_ROWS,
+    ),
+    TableSpec(
+        "plausibility",
+        (label("hospital"), label("column"), label("unit"), label("finding"), count("n")),
+        max_rows=MAX_ROWS,
+    ),
+    TableSpec(
+        "adequacy",
+        (
+            label("criterion"),
+            label("basis"),
+            fine_index("r2"),
+            number("required"),
+            statistic("available"),
+            label("unit"),
+            label("verdict"),
+        ),
+    ),
 )
