@@ -67,6 +67,14 @@ class HospitalCases:
             codes[(codes == 0) & (np.nan_to_num(self.competing) == 1.0)] = 2
         return codes
 
+    @property
+    def has_outcome(self) -> NDArray[np.bool_]:
+        """Return which rows (rows,) are complete but for their factors: outcome, follow-up and strata are known."""
+        optional = (self.competing, self.time, self.entry, self.strata)
+        needed = [self.outcome, *(values for values in optional if values is not None)]
+        known: NDArray[np.bool_] = ~np.logical_or.reduce([np.isnan(values) for values in needed])
+        return known if self.time is None else known & _followed(self.time, self.entry)
+
     def complete_factors(self) -> dict[str, Floats]:
         """Return the factors' values of the complete cases."""
         return {name: values[self.complete] for name, values in self.factors.items()}

@@ -20,15 +20,17 @@ from heartify.disclosure import (
     check_cohort,
     contributing,
     release_fit,
+    verify_cohort,
 )
 from heartify.disclosure.tables import TABLES, release_table
 from heartify.enclave.analyses import ANALYSES, AnalysisSkippedError
 from heartify.enclave.cases import HospitalCases, Levels
 from heartify.enclave.failure import StudyFailedError, StudyWithheldError
+from heartify.enclave.imputation import CompletedStudy, Imputation, impute_main_fit
 from heartify.enclave.job import Job
 from heartify.enclave.main_fit import MIN_CLUSTERS, MainFit, fit_cox_model, fit_logistic_model
 from heartify.enclave.model import Model, build_model, cohort_blocks, survival_blocks
-from heartify.enclave.study_data import StudyData
+from heartify.enclave.study_data import StudyData, study_random
 from heartify.protocol.evidence import TeeKind
 from heartify.protocol.grant_policy import DISCLOSURE_PROFILE
 from heartify.protocol.outcomes import FailureCode
@@ -80,6 +82,9 @@ def run_study(job: Job, cases: Sequence[HospitalCases], levels: Levels) -> Study
 def prepare(plan: Plan, cases: tuple[HospitalCases, ...], levels: Levels) -> tuple[StudyData, CohortFacts]:
     """Design the model, judge the cohort by rules 1 to 4, and only then fit.
 
+    With multiple imputation the rules must let both cohorts pass: the complete cases, and the completed ones that the
+    returned facts are of.
+
     Raises:
         WithheldError: a rule says no.
         StatsError: there are no estimates.
@@ -92,7 +97,30 @@ def prepare(plan: Plan, cases: tuple[HospitalCases, ...], levels: Levels) -> tup
     if verdict.code is not None:
         raise WithheldError(verdict.code)
     fit = fit_main(plan, model, blocks, survival)
-    return StudyData(plan, cases[0].dictionary, levels, cases, model, blocks, survival, fit), facts
+    imputed = _impute(plan, model, cases, fit)
+    if imputed is not None:
+        fit, facts = imputed.fit, imputed.facts
+    return StudyData(plan, cases[0].dictionary, levels, cases, model, blocks, survival, fit, imputed), facts
+
+
+def _impute(plan: Plan, model: Model, cases: Sequence[HospitalCases], complete: MainFit) -> Imputation | None:
+    if plan.missing.method != "multiple-imputation":
+        return None
+    # Every completed cohort is fitted as the complete cases were: estimates of two kinds can't be pooled.
+    estimation = "firth" if complete.firth is not None else "maximum-likelihood"
+    alike = msgspec.structs.replace(plan, analysis=msgspec.structs.replace(plan.analysis, estimation=estimation))
+
+    def judge(completed: Sequence[HospitalCases]) -> CohortFacts:
+        facts = cohort_facts(plan, model, completed, cohort_blocks(model, completed))
+        verify_cohort(facts)
+        return facts
+
+    def fit(completed: Sequence[HospitalCases]) -> MainFit:
+        survival = survival_blocks(model, completed) if plan.follow_up is not None else ()
+        return fit_main(alike, model, cohort_blocks(model, completed), survival)
+
+    study = CompletedStudy(judge, fit)
+    return impute_main_fit(plan, model, cases, complete, study, study_random(plan, cases, "imputation"))
 
 
 def cohort_facts(

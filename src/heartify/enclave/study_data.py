@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from heartify.enclave.cases import HospitalCases, Levels
+from heartify.enclave.imputation import Imputation
 from heartify.enclave.main_fit import MainFit
 from heartify.enclave.model import Model
 from heartify.protocol.dictionary import DataDictionary
@@ -24,6 +26,8 @@ class StudyData:
     """The contributing hospitals in the deal's order.
 
     `blocks` are the complete cases in the model's columns; `survival` the same with follow-up, empty without one.
+    `fit` is pooled over the completed cohorts where the plan asked for multiple imputation; `imputation` is then how
+    that went, and blocks, `fit.logistic` and `fit.cox` are still those of the complete cases.
     """
 
     plan: Plan
@@ -34,6 +38,7 @@ class StudyData:
     blocks: tuple[CohortBlock, ...]
     survival: tuple[SurvivalBlock, ...]
     fit: MainFit
+    imputation: Imputation | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,6 +50,11 @@ class StudyData:
 
         So an equal question gets an equal answer, and repeating it averages no rounding out (disclosure rule 7).
         """
-        versions = "".join(case.version for case in self.cases)
-        seed = hashlib.sha256(f"{self.plan.digest()}{versions}{purpose}".encode()).digest()
-        return np.random.Generator(np.random.Philox(int.from_bytes(seed[:16], "big")))
+        return study_random(self.plan, self.cases, purpose)
+
+
+def study_random(plan: Plan, cases: Sequence[HospitalCases], purpose: str) -> np.random.Generator:
+    """Return the generator of `StudyData.random`, for what is drawn before there is one."""
+    versions = "".join(case.version for case in cases)
+    seed = hashlib.sha256(f"{plan.digest()}{versions}{purpose}".encode()).digest()
+    return np.random.Generator(np.random.Philox(int.from_bytes(seed[:16], "big")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heartify.disclosure.tables.spec import (
     TableSpec,
+    chi_square,
     count,
     estimate,
     index,
@@ -14,17 +15,20 @@ from heartify.disclosure.tables.spec import (
 )
 
 SCREENING_TABLES = (
-    TableSpec("screen_summary", (label("measure"), statistic("value"))),
+    TableSpec("screen_summary", (label("measure"), number("number"), statistic("value"))),
     TableSpec(
         "screen_hits",
         (
             label("candidate"),
             count("n"),
             *estimate(),
-            p_value(),
+            p_value(of="estimate"),
             p_value("q"),
+            number("hospitals"),
+            chi_square("heterogeneity"),
+            number("heterogeneity_df"),
+            p_value("heterogeneity_p", of="heterogeneity", df="heterogeneity_df"),
             index("i2"),
-            p_value("heterogeneity_p"),
             label("refit"),
             *estimate("refit_estimate", prefix="refit_"),
         ),
@@ -33,11 +37,18 @@ SCREENING_TABLES = (
     ),
     TableSpec(
         "screen_families",
-        (label("family"), number("candidates"), statistic("chi2"), number("df"), p_value(), p_value("q")),
+        (
+            label("family"),
+            number("candidates"),
+            chi_square(),
+            number("df"),
+            p_value(of="chi2", df="df"),
+            p_value("q"),
+        ),
     ),
     TableSpec(
         "screen_qq",
         (statistic("expected"), statistic("observed"), statistic("band_low"), statistic("band_high")),
-        max_rows=200,
+        max_rows=100,
     ),
 )
