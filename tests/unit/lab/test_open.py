@@ -16,14 +16,15 @@ from heartify.lab import lab as lab_module
 from heartify.lab import pool_client
 from heartify.lab.home import DealRecord, LabSettings
 from heartify.lab.lab import Lab
+from heartify.lab.opening import open_result
 from heartify.lab.outputs import store_outputs
 from heartify.party.home import store_document
 from heartify.party.keystore import store_secret
 from heartify.party.trust import trust_simulated_root
 from heartify.protocol.canonical import parse_json, to_bytes, to_hex
 from heartify.protocol.outcomes import DealState
-from heartify.protocol.result import StudyResult
-from heartify.protocol.sealing import SealingKey
+from heartify.protocol.result import StudyResult, Table, encode_result, result_info
+from heartify.protocol.sealing import SealingKey, seal
 
 PASSWORD = b"a long password"
 
@@ -106,6 +107,22 @@ def test_sealed_result_of_other_bytes_is_refused(home, run):
 
     with pytest.raises(IntegrityError, match="not verified: result"):
         open_deal(home, run)
+
+
+@pytest.mark.parametrize(("n", "refused"), [(345, False), (343, True)])
+def test_a_table_off_its_grid_is_refused_when_it_is_opened(run, result_seed, n, refused):
+    key = SealingKey.from_seed(result_seed)
+    genuine = open_result(run.bundle, key)
+    table = Table(name="flow", columns=("hospital", "step", "n"), rows=(("aspen", "read", n),))
+    result = msgspec.structs.replace(genuine, tables=(table,))
+    sealed = seal(encode_result(result), key.public_key, result_info(run.market.deal_id))
+    bundle = msgspec.structs.replace(run.bundle, sealed_result=to_hex(sealed))
+
+    if refused:
+        with pytest.raises(IntegrityError, match="disclosure rules"):
+            open_result(bundle, key)
+    else:
+        assert open_result(bundle, key) == result
 
 
 def test_lab_without_the_simulated_root_does_not_open_a_simulated_run(home, run):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+import typing
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from heartify.disclosure.cells import Kind
 from heartify.disclosure.released import build_released_weight
 from heartify.disclosure.tables import TABLES, ExactTable, release_table
+from heartify.enclave.analyses import ANALYSES
 from heartify.errors import IntegrityError
 from heartify.lab.opening import check_tables
 from heartify.lab.report import render_report, table_groups, table_words, wording
@@ -57,7 +59,8 @@ ALLOWED = (
 """Fixed quotations: names of methods, and sentences that deny causation."""
 CAUSAL = re.compile(
     r"\b(caus\w*|effects?|leads? to|leading to|risk factors?|protective|reduc\w*|increases?|increased|decreas\w*"
-    r"|impact\w*|influences|determinants?|drives?|driven|prevents?|prevented|contributes to|due to|results? in|improves?)\b",
+    r"|impact\w*|influences|determinants?|drives?|driven|prevents?|prevented|contributes to|due to"
+    r"|results? in|improves?)\b",
     re.IGNORECASE,
 )
 
@@ -245,6 +248,14 @@ def test_every_table_of_the_closed_list_has_words_and_a_place_and_no_other():
     assert sorted(placed) == sorted(TABLES)
 
 
+def test_every_analysis_of_the_enclave_and_every_reason_to_skip_one_has_words():
+    names = {analysis.name for analysis in ANALYSES}
+    reasons = set(typing.get_args(typing.get_type_hints(Skipped)["reason"]))
+
+    assert names <= set(table_groups.ANALYSES)
+    assert reasons == set(table_groups.SKIPPED)
+
+
 def test_every_table_is_on_the_page_with_its_title_its_sentence_and_its_columns():
     text = Page(PAGES["everything"]()).text
 
@@ -304,7 +315,7 @@ def test_every_plot_stands_on_the_page_with_a_title_and_a_description():
     titles = {re.search(r"<title[^>]*>([^<]*)", svg)[1] for svg in svgs}
 
     assert {"Calibration", "ROC curve", "QQ plot", "Missing values", "Selection frequencies", "Age",
-            "Systolic blood pressure", "share without the outcome: aspen"} <= titles  # fmt: skip
+            "Systolic blood pressure", "event-free share: aspen"} <= titles  # fmt: skip
     assert all(re.search(r"<desc[^>]*>[^<]+", svg) for svg in svgs)
 
 
@@ -315,6 +326,24 @@ def test_every_plot_lies_within_its_picture():
         places += re.findall(r'<circle class="[^"]*" cx="([^"]*)" cy="([^"]*)"', svg)
         assert places
         assert all(0 <= float(x) <= width and 0 <= float(y) <= height for x, y in places)
+
+
+def test_a_piece_of_a_curve_has_no_forest_of_its_own_and_a_warning_in_tables():
+    rows = ({"factor": factor, "hospital": "aspen", "status": "estimated", "n": 300, "se": 0.01, "estimate": 0.02,
+             "ci_low": 0.0, "ci_high": 0.04} for factor in ("age", "sbp", "sbp'"))  # fmt: skip
+
+    page = render(tables=(named("hospital_estimates", *rows),))
+
+    assert page.count('<svg class="plot"') == 1
+    assert "The columns of a spline (sbp) are not to be read one by one." in page
+
+
+def test_a_long_table_is_folded_and_a_short_one_is_open():
+    short = named("flow", *({"hospital": "aspen", "step": "read", "n": 300} for _ in range(20)))
+    long = named("flow", *({"hospital": "aspen", "step": "read", "n": 300} for _ in range(70)))
+
+    assert "Flow of patients: 20 rows" not in render(tables=(short,))
+    assert "<summary>Flow of patients: 70 rows</summary>" in render(tables=(long,))
 
 
 def test_no_plot_stands_without_its_table():

@@ -42,7 +42,7 @@ GROUPS: tuple[Group, ...] = (
     Group(
         "heterogeneity",
         "Heterogeneity between hospitals",
-        ("hospital_estimates", "meta_analysis", "left_out_hospital", "left_out_summary"),
+        ("hospital_estimates", "meta_analysis", "hospital_interactions", "left_out_hospital", "left_out_summary"),
         "Differences between hospitals are not causal: case mix, measurement and chance differ too. A comparison of "
         "subgroups is weaker evidence than the pooled estimate.",
     ),
@@ -98,8 +98,10 @@ ANALYSES: Mapping[str, str] = {
     "screen": "the screen",
     "missing": "the multiple imputation",
     "missing_data": "the missing data",
-    "survival": "the survival curves and tests",
+    "survival": "the survival curves",
     "tests": "the tests of terms",
+    "proportional_hazards": "the tests of proportional hazards",
+    "additive_interaction": "the interaction on the additive scale",
     "curves": "the curves of the splines",
     "profile_intervals": "the profile-likelihood intervals",
     "robust": "the robust standard errors",

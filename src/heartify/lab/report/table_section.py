@@ -14,11 +14,12 @@ from heartify.lab.report.plots.table_rows import rows_of
 from heartify.lab.report.table_cells import Layout, ShownCell, build_cell, build_layout
 from heartify.lab.report.table_groups import GROUPS, SKIPPED, Group, analysis_words
 from heartify.lab.report.table_words import table_words
+from heartify.lab.report.weights_table import column_title
 from heartify.protocol.plan import Plan
 from heartify.protocol.result import StudyResult, Table
 
-FOLD_FROM = 16
-"""A table of so many rows is folded away; it opens with a click, and in print."""
+FOLD_FROM, FOLD_UNDER_PLOT_FROM = 60, 16
+"""A table of so many rows is folded away, under a plot sooner than without one; it opens with a click and in print."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class ShownTable:
     @property
     def is_folded(self) -> bool:
         """Return whether the table is long enough to be folded away."""
-        return len(self.rows) >= FOLD_FROM
+        return len(self.rows) >= (FOLD_UNDER_PLOT_FROM if self.drawings else FOLD_FROM)
 
     @property
     def has_hidden(self) -> bool:
@@ -71,11 +72,13 @@ class TableSection:
 
 def build_table_section(result: StudyResult, plan: Plan, titles: Mapping[str, str]) -> TableSection:
     """Build the section; a table that no group knows comes last, under a group of its own."""
+    titles = _all_titles(result, titles)
     drawings = draw_plots(result, plan, titles)
+    curved = tuple(factor.name for factor in plan.factors if factor.spline is not None)
     grouped = {name for group in GROUPS for name in group.tables}
     others = tuple(table.name for table in result.tables if table.name not in grouped)
     groups = (*GROUPS, Group("others", "Other tables", others))
-    shown = (_group(group, result, titles, drawings) for group in groups)
+    shown = (_group(group, result, titles, drawings, curved) for group in groups)
     return TableSection(
         groups=tuple(group for group in shown if group.tables),
         skipped=tuple(SkippedAnalysis(analysis_words(item.analysis), SKIPPED[item.reason]) for item in result.skipped),
@@ -88,14 +91,18 @@ def table_anchor(name: str) -> str:
 
 
 def _group(
-    group: Group, result: StudyResult, titles: Mapping[str, str], drawings: Mapping[str, tuple[Drawing, ...]]
+    group: Group,
+    result: StudyResult,
+    titles: Mapping[str, str],
+    drawings: Mapping[str, tuple[Drawing, ...]],
+    curved: tuple[str, ...],
 ) -> ShownGroup:
     tables = _present(result, group.tables)
     return ShownGroup(
         anchor=f"group-{group.anchor}",
         title=group.title,
         caution=group.caution,
-        tables=tuple(_table(table, result, titles, drawings.get(table.name, ())) for table in tables),
+        tables=tuple(_table(table, result, titles, drawings.get(table.name, ()), curved) for table in tables),
     )
 
 
@@ -104,9 +111,24 @@ def _present(result: StudyResult, names: Iterable[str]) -> list[Table]:
     return [table for table in found if table is not None and table.rows]
 
 
-def _table(table: Table, result: StudyResult, titles: Mapping[str, str], drawings: tuple[Drawing, ...]) -> ShownTable:
+def _table(
+    table: Table,
+    result: StudyResult,
+    titles: Mapping[str, str],
+    drawings: tuple[Drawing, ...],
+    curved: tuple[str, ...],
+) -> ShownTable:
     words = table_words(table.name)
     ratio = "hazard ratio" if words.hazard or result.model == "cox" else "odds ratio"
     layout = build_layout(table.name, table.columns, words, ratio)
     rows = tuple(tuple(build_cell(item, row, titles) for item in layout) for row in rows_of(table))
-    return ShownTable(table_anchor(table.name), words.title, words.explanation, layout, rows, drawings)
+    alone = words.ratio and curved and "factor" in table.columns and "at" not in table.columns
+    caution = f" The columns of a spline ({', '.join(curved)}) are not to be read one by one." if alone else ""
+    explanation = words.explanation + caution
+    return ShownTable(table_anchor(table.name), words.title, explanation, layout, rows, drawings)
+
+
+def _all_titles(result: StudyResult, titles: Mapping[str, str]) -> dict[str, str]:
+    """Return the titles with those of the model's levels and products, as the table of weights has them."""
+    names = [name for weight in result.weights for name in (weight.term, weight.factor)]
+    return {name: column_title(name, titles) for name in names} | dict(titles)

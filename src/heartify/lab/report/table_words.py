@@ -174,6 +174,10 @@ TABLE_WORDS: Mapping[str, TableWords] = {
         {**_LOG_RATIO, "model": "pooled by", "q": "Q", "prediction": "prediction interval of β"},
         ratio=True,
     ),
+    "hospital_interactions": TableWords(
+        "Tests of equal weights in all hospitals",
+        "Whether a term's weight differs between hospitals by more than chance, in one model of all patients.",
+    ),
     "left_out_hospital": TableWords(
         "Leaving out one hospital at a time",
         "How a model fitted on the other hospitals predicts in the one left out.",

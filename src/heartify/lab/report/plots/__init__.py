@@ -36,7 +36,7 @@ def draw_plots(result: StudyResult, plan: Plan, titles: Mapping[str, str]) -> Ma
         "partial_chi2": draw_partial_chi2(result, titles),
         "dominance": draw_dominance(result, titles),
         "attributable_fraction": draw_attributable_fraction(result, titles),
-        "hospital_estimates": draw_hospital_forests(result, titles),
+        "hospital_estimates": draw_hospital_forests(result, plan, titles),
         "calibration_groups": calibration,
         "calibration_curve": () if result.table("calibration_groups") is not None else calibration,
         "roc": draw_roc(result),

@@ -9,18 +9,23 @@ from heartify.lab.report.plots.drawing import Drawing
 from heartify.lab.report.plots.line_forest import ForestAxis, ForestLine, axis_ends, build_forest
 from heartify.lab.report.plots.scale import ratio_scale, ratio_ticks
 from heartify.lab.report.plots.table_rows import Row, groups, label, number, numbers, rows_of
+from heartify.protocol.plan import Plan
 from heartify.protocol.result import StudyResult
 
 MAX_FACTORS = 24
 
 
-def draw_hospital_forests(result: StudyResult, titles: Mapping[str, str]) -> tuple[Drawing, ...]:
-    """Return one forest for each factor that at least one hospital has an estimate of."""
+def draw_hospital_forests(result: StudyResult, plan: Plan, titles: Mapping[str, str]) -> tuple[Drawing, ...]:
+    """Return one forest for each column that a hospital has an estimate of, but for the pieces of curves."""
+    curved = {factor.name for factor in plan.factors if factor.spline is not None}
+    pieces = {weight.factor for weight in result.weights if weight.term in curved}
     pooled = groups(rows_of(result.table("meta_analysis")), "factor")
     own = groups(rows_of(result.table("hospital_estimates")), "factor")
     ratio = "hazard ratio" if result.model == "cox" else "odds ratio"
     drawings = (
-        _forest(titles.get(factor, factor), rows, pooled.get(factor, ()), ratio) for factor, rows in own.items()
+        _forest(titles.get(factor, factor), rows, pooled.get(factor, ()), ratio)
+        for factor, rows in own.items()
+        if factor not in pieces
     )
     return tuple(drawing for drawing in drawings if drawing is not None)[:MAX_FACTORS]
 

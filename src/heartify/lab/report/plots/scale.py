@@ -22,6 +22,7 @@ _LARGEST_LOG_RATIO = math.log(1000)
 _TIMES_USUAL = 5.0
 _SMALLEST_REACH = 1e-6
 _TICK_GAP = 30.0
+_INVISIBLE = 1e-4  # log ratios that differ by less have the same label
 _BEYOND = 3.0  # a list of ticks may stop short of the axis' end by so much
 
 
@@ -82,7 +83,7 @@ def ratio_ticks(scale: Scale) -> tuple[Tick, ...]:
     """Return the ticks of an axis of log ratios, labelled with the ratios: the finest whose labels don't collide."""
     low, high = math.exp(scale.low), math.exp(scale.high)
     lists: list[tuple[float, ...]] = list(_RATIOS)
-    if scale.high - scale.low < _NARROW:
+    if _INVISIBLE < scale.high - scale.low < _NARROW:
         lists.insert(0, tuple(tick.value for tick in linear_ticks(Scale(low, high, 0.0, 1.0)) if tick.value > 0))
     for ratios in lists:
         ticks = tuple(Tick(math.log(ratio), f"{ratio:.6g}") for ratio in ratios if low <= ratio <= high)

@@ -19,7 +19,7 @@ _RISK_LINE = 18.0
 
 def draw_survival(result: StudyResult) -> tuple[Drawing, ...]:
     """Return a panel of survival for each group."""
-    return _panels(result.table("survival"), "survival", "share without the outcome", 1.0)
+    return _panels(result.table("survival"), "survival", "event-free share", 1.0)
 
 
 def draw_cumulative_incidence(result: StudyResult) -> tuple[Drawing, ...]:
@@ -42,10 +42,11 @@ def _panel(
     curves = {cause: points for cause, points in curves.items() if len(points) > 1}
     if not curves:
         return None
-    words = [(SERIES[index % len(SERIES)], cause) for index, cause in enumerate(curves) if cause]
+    only = "".join(f" ({cause})" for cause in curves if cause and len(curves) == 1)
+    words = [(SERIES[index % len(SERIES)], cause) for index, cause in enumerate(curves) if len(curves) > 1]
     times = [point[0] for points in curves.values() for point in points]
     area = frame(times, limits, legend=len(words))
-    shapes = legend(words) + area.axes("time", f"{group}: {name}")
+    shapes = legend(words) + area.axes("time", f"{group}: {name}{only}")
     for index, points in enumerate(curves.values()):
         shapes += _curve_shapes(area, points, index)
     shapes += _at_risk(area, next(iter(groups(rows, "cause").values())))
