@@ -1,9 +1,9 @@
 """Maximum-likelihood logistic regression over rows that are too many to hold, with an intercept for each hospital.
 
 Equals `fit_pooled_logistic` of the same rows: same model, same coding, same refusals. A sample in memory gives the
-start, a few chunks a better one, and then two passes over all rows are usually enough: the sample also tells what the
-last of Newton's steps leaves undone, and the fit stops when that is under the tolerance. Where the sample has no finite
-maximum, the fit starts from nothing over all rows, in double.
+start, a few chunks a better one, and then one pass over all rows in single precision, or two in double, are usually
+enough: what Newton's step leaves undone is taken from the sample (`surrogate`), whose halves tell when that is under
+the tolerance. Where the sample has no finite maximum, the fit starts from nothing over all rows, in double.
 """
 
 from __future__ import annotations
@@ -36,17 +36,21 @@ from heartify.stats.streaming.likelihood import StreamedLikelihood
 from heartify.stats.streaming.ordered_map import OrderedMap, ordered_map
 from heartify.stats.streaming.rows import ChunkedRows, check_sources
 from heartify.stats.streaming.sample import Sample, draw_sample
+from heartify.stats.streaming.surrogate import build_surrogate
 
 Precision = Literal["float32", "float64"]
-TOLERANCE: dict[Precision, float] = {"float32": 1e-4, "float64": 1e-6}  # standard errors
+TOLERANCE: dict[Precision, float] = {"float32": 1e-3, "float64": 1e-6}  # standard errors
 LOGLIK_ROUNDING: dict[Precision, float] = {"float32": 1e-6, "float64": 1e-12}  # of |loglik|
-SAFETY = 10.0  # the sample may foretell an error that is so many times too small
-NEAR: dict[Precision, float] = {"float32": 0.5, "float64": 0.01}
-"""Standard errors from the maximum at which the information may be taken: the standard errors' own come from there."""
+SAFETY = 3.0  # the halves of a sample may foretell an error that is so many times too small
+NEAR: dict[Precision, float] = {"float32": 10.0, "float64": 1.0}
+"""Standard errors from the maximum, at most, from which the surrogate's last step may lead: it knows the information's
+change on that way to a few per cent, and the change itself is a small part of the information."""
 
 MAX_PASSES = 30
 MAX_HALVINGS = 20
-STRIDES = 256, 16  # chunks skipped in the steps before the first full pass, when there are enough of them
+STRIDES: dict[Precision, tuple[int, ...]] = {"float32": (256, 16, 4), "float64": (256, 16)}
+"""Of so many chunks one is in the steps before the first full pass, when there are enough. A quarter of the rows brings
+single precision so near that one full pass is left; double needs two anyway."""
 CHUNKS_A_STEP = 8
 
 
@@ -108,9 +112,8 @@ def fit_streamed_logistic(
 ) -> StreamedLogisticFit:
     """Fit one slope per term and one intercept per source; equals R's glm(y ~ terms + hospital, binomial).
 
-    Coefficients are within 1e-6 standard errors of the maximum, or 1e-3 with `precision` "float32". Standard errors are
-    those at most 0.01 (0.5) of them before it, so right to four digits or more. The result does not depend on
-    `threads`, to the last bit.
+    Coefficients are within 1e-6 standard errors of the maximum, or 1e-3 with `precision` "float32"; standard errors are
+    right to four digits or more. The result does not depend on `threads`, to the last bit.
 
     Raises:
         InvalidBlockError: sources, chunks, values or names do not fit together.
@@ -152,7 +155,7 @@ def _fit_from_sample(
     found = _fit_from_nothing(held, term_names)
     start = _recentre(found.maximum.parameters, found.problem.centring, sample.centring)
     problem = StreamedLikelihood(sources, sample.centring, np.dtype(precision), apply)
-    return _climb(problem, held, _approach(problem, start), precision)
+    return _climb(problem, sample, _approach(problem, start, STRIDES[precision]), precision)
 
 
 def _recentre(parameters: FloatArray, old: Centring, new: Centring) -> FloatArray:
@@ -162,11 +165,11 @@ def _recentre(parameters: FloatArray, old: Centring, new: Centring) -> FloatArra
     return np.concatenate((intercepts, slopes * new.scale))
 
 
-def _approach(problem: StreamedLikelihood, start: FloatArray) -> FloatArray:
-    """Return a better start, by Newton steps on growing parts of the rows, none on more than a sixteenth."""
+def _approach(problem: StreamedLikelihood, start: FloatArray, strides: Sequence[int]) -> FloatArray:
+    """Return a better start, by Newton steps on growing parts of the rows."""
     chunks = sum(source.chunks for source in problem.sources)
     point = start
-    for stride in STRIDES:
+    for stride in strides:
         if chunks < stride * CHUNKS_A_STEP:
             continue
         point = problem.representable(point)
@@ -176,45 +179,29 @@ def _approach(problem: StreamedLikelihood, start: FloatArray) -> FloatArray:
     return point
 
 
-def _climb(problem: StreamedLikelihood, held: StreamedLikelihood, start: FloatArray, precision: Precision) -> _Found:
-    """Climb from a good start to within the tolerance of the maximum; `held` is the sample, in the same terms.
+def _climb(problem: StreamedLikelihood, sample: Sample, start: FloatArray, precision: Precision) -> _Found:
+    """Climb from a good start to within the tolerance of the maximum.
 
     Raises:
         NotConvergedError: the information became singular, no step increased the likelihood, or passes ran out.
     """
     point = problem.representable(start)
     sums, rows = problem.checked_sums(point)
-    n, m = sum(part.n for part in rows), sum(part.n for part in held.checked_sums(point)[1])
+    surrogate = build_surrogate(sample.sources, problem.centring, problem.apply, [part.n for part in rows])
+    if surrogate is None:
+        raise NotConvergedError("the sample has a single row of a hospital")
     for iteration in range(1, MAX_PASSES + 1):
         try:
-            step = solve_information(sums.information, sums.gradient)
-            bend = solve_information(sums.information, _unquadratic_gradient(held, point, step) * (n / m))
+            jump = surrogate.step_from(point, sums)
+            if jump.settled and jump.length <= NEAR[precision] and SAFETY * jump.error <= TOLERANCE[precision]:
+                reached = LikelihoodSums(jump.loglik, np.zeros_like(jump.step), jump.information)
+                maximum = Maximum(point + jump.step, reached, invert_information(jump.information), iteration)
+                return _Found(problem, maximum, rows, iteration)
         except LinAlgError as exc:
             raise NotConvergedError(f"the information is singular at iteration {iteration}") from exc
-        distance, bent = _length(step, sums.information), _length(bend, sums.information)
-        if distance <= NEAR[precision] and SAFETY * bent <= TOLERANCE[precision]:
-            reached = LikelihoodSums(sums.loglik + distance**2 / 2.0, np.zeros_like(step), sums.information)
-            maximum = Maximum(point + step + bend, reached, invert_information(sums.information), iteration)
-            return _Found(problem, maximum, rows, iteration)
-        whole = step + bend if bent < 0.5 * distance else step
+        whole = jump.step if jump.settled else jump.newton
         point, sums = _take(problem, point, sums, whole, LOGLIK_ROUNDING[precision])
     raise NotConvergedError(f"no maximum within {MAX_PASSES} passes")
-
-
-def _unquadratic_gradient(held: StreamedLikelihood, point: FloatArray, step: FloatArray) -> FloatArray:
-    """Return the sample's gradient a step away less what the quadratic at the point foretells.
-
-    Newton's step takes the likelihood for that quadratic, so this is the gradient that it leaves: known from the sample
-    alone, up to the sample's error, which makes the step one of third order (as in Jordan, Lee and Yang 2019, J Am Stat
-    Assoc 114:668, with the exact information) and tells how good it is without another pass.
-    """
-    here = held.sums(point)
-    return held.sums(point + step).gradient - here.gradient + here.information @ step
-
-
-def _length(step: FloatArray, information: FloatArray) -> float:
-    """Return the length of a step in standard errors."""
-    return math.sqrt(max(0.0, float(step @ information @ step)))
 
 
 def _take(

@@ -56,8 +56,11 @@ class StreamedLikelihood:
         """Return the nearest parameters that the working precision holds, so that sums are at exactly these."""
         return parameters.astype(self.precision).astype(np.float64)
 
-    def sums(self, parameters: FloatArray, stride: int = 1) -> LikelihoodSums:
-        """Return the pooled sums at `parameters` (hospitals + p,), over every `stride`-th chunk of each hospital."""
+    def sums(self, parameters: FloatArray, stride: int = 1, weights: Sequence[float] | None = None) -> LikelihoodSums:
+        """Return the pooled sums at `parameters` (hospitals + p,), over every `stride`-th chunk of each hospital.
+
+        `weights` multiply each hospital's sums: where they stand for more rows than they were taken over.
+        """
 
         def one(task: Task) -> LikelihoodSums:
             chunk = load_checked(self.sources[task[0]], task[1], self.p)
@@ -65,7 +68,8 @@ class StreamedLikelihood:
                 return chunk_likelihood(chunk, self.centring, self._own(parameters, task[0]), work)
 
         tasks = self._tasks(stride)
-        return self._pool(self._by_hospital(tasks, self.apply(one, tasks)))
+        totals = self._by_hospital(tasks, self.apply(one, tasks))
+        return self._pool(totals if weights is None else list(map(_weighted, totals, weights)))
 
     def checked_sums(self, parameters: FloatArray) -> tuple[LikelihoodSums, tuple[RowSums, ...]]:
         """Return the pooled sums and each hospital's row sums, from one pass over all chunks that checks the values.
@@ -144,3 +148,7 @@ class StreamedLikelihood:
         wide.gradient[own] = part.gradient
         wide.information[np.ix_(own, own)] = part.information
         return LikelihoodSums(part.loglik, wide.gradient, wide.information)
+
+
+def _weighted(sums: LikelihoodSums, weight: float) -> LikelihoodSums:
+    return LikelihoodSums(sums.loglik * weight, sums.gradient * weight, sums.information * weight)

@@ -63,6 +63,19 @@ class ArrayRows:
         """The number of chunks."""
         return -(-self._y.size // self._rows)
 
+    def half(self, first: int) -> ArrayRows:
+        """Return every second row, from row `first` (0 or 1) on.
+
+        Raises:
+            InvalidBlockError: there is none.
+        """
+        return ArrayRows(CohortBlock(self._name, self._columns[:, first::2].T, self._y[first::2]), self._rows)
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return int(self._y.size)
+
     def load(self, index: int) -> Chunk:
         """Return chunk `index` as views of the block."""
         rows = slice(index * self._rows, (index + 1) * self._rows)
