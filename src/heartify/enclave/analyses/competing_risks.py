@@ -14,7 +14,7 @@ from heartify.disclosure import WithheldCode, build_cohort_facts, check_cohort
 from heartify.disclosure.tables import ExactTable
 from heartify.enclave.analyses.analysis import Analysis, AnalysisSkippedError, SkipReason
 from heartify.enclave.analyses.competing_hazards import hazard_table
-from heartify.enclave.analyses.survival_curves import COMPETING, OUTCOME, incidence_table, study_grid
+from heartify.enclave.analyses.survival_curves import COMPETING, OUTCOME, incidence_grid, incidence_table
 from heartify.enclave.analyses.survival_groups import hospital_group
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
@@ -37,7 +37,7 @@ def _is_requested(plan: Plan) -> bool:
 
 def _run(data: StudyData) -> Sequence[ExactTable]:
     _check_competing(data)
-    grid = study_grid(data)
+    grid = incidence_grid(data)
     curves = [] if grid is None else [incidence_table(grid)]
     return (*curves, group_table(data), hazard_table(data))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from heartify.disclosure.tables import ExactTable
 from heartify.enclave.analyses.analysis import Analysis, AnalysisSkippedError
-from heartify.enclave.analyses.survival_curves import study_grid, survival_table
+from heartify.enclave.analyses.survival_curves import survival_grid, survival_table
 from heartify.enclave.analyses.survival_tests import run_cox_tests, run_proportional_hazards
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
@@ -17,7 +17,7 @@ def _is_cox(plan: Plan) -> bool:
 
 
 def _run_curves(data: StudyData) -> Sequence[ExactTable]:
-    grid = study_grid(data)
+    grid = survival_grid(data)
     if grid is None:
         raise AnalysisSkippedError("too_few_patients")
     return (survival_table(grid),)

@@ -26,15 +26,24 @@ Curve = tuple[Floats, Floats, Floats, Floats]
 """Times (m,), values (m,), and the limits (m,) of their intervals, NaN where there are none."""
 
 
-def study_grid(data: StudyData) -> Grid | None:
-    """Return the grid of all curves of the study: one for both tables, or the finer would undo the coarser."""
-    has_competing = any(case.competing is not None for case in data.cases)
-    codes = 2 if has_competing else 1
-    causes: Causes = [frozenset(range(1, codes + 1))]
-    if data.plan.competing_risks is not None:
-        causes = [frozenset({1}), frozenset({2})]
+def incidence_grid(data: StudyData) -> Grid | None:
+    """Return the grid on which both the outcome and the competing event can be shown; None if there is none."""
+    return _grid(data, [frozenset({_CODES[OUTCOME]}), frozenset({_CODES[COMPETING]})])
+
+
+def survival_grid(data: StudyData) -> Grid | None:
+    """Return the grid of survival: that of the incidences where there are any, or the finer would undo the coarser."""
+    shared = incidence_grid(data) if data.plan.competing_risks is not None else None
+    return shared or _grid(data, [frozenset(range(1, _codes(data) + 1))])
+
+
+def _grid(data: StudyData, causes: Causes) -> Grid | None:
     horizon = data.plan.follow_up.horizon if data.plan.follow_up is not None else None
-    return choose_grid([hospital_group(block, codes) for block in data.survival], causes, horizon)
+    return choose_grid([hospital_group(block, _codes(data)) for block in data.survival], causes, horizon)
+
+
+def _codes(data: StudyData) -> int:
+    return 2 if any(case.competing is not None for case in data.cases) else 1
 
 
 def survival_table(grid: Grid) -> ExactTable:

@@ -19,6 +19,7 @@ from heartify.stats.competing import EventTable, FollowUp, event_table
 from heartify.stats.survival import SurvivalBlock
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 Causes = Sequence[frozenset[int]]
 """Sets of event codes: a curve of each is shown, so that each needs ten events wherever it steps."""
 
@@ -48,25 +49,26 @@ class Group:
     def _events(self) -> dict[int, Floats]:
         return {code: np.sort(self.rows.time[self.rows.event == code]) for code in range(1, self.codes + 1)}
 
-    def at_risk(self, times: Floats) -> NDArray[np.int64]:
+    def at_risk(self, times: Floats) -> Codes:
         """Return how many (t,) are at risk at times (t,): entered before, and not ended before."""
-        return self._entered(times, "left") - np.searchsorted(self._ends, times, side="left").astype(np.int64)
+        gone = np.searchsorted(self._ends, times, side="left")
+        return np.asarray(self._entered(times, "left") - gone, dtype=np.int64)
 
     def followed_beyond(self, time: float) -> int:
         """Return how many are at risk just after a time."""
         at = np.array([time])
         return int((self._entered(at, "right") - np.searchsorted(self._ends, at, side="right"))[0])
 
-    def events_until(self, cause: frozenset[int], times: Floats) -> NDArray[np.int64]:
+    def events_until(self, cause: frozenset[int], times: Floats) -> Codes:
         """Return how many events (t,) of the cause there are up to and at times (t,)."""
         found = [np.searchsorted(self._events[code], times, side="right") for code in sorted(cause)]
-        return np.sum(found, axis=0, dtype=np.int64)
+        return np.asarray(np.sum(found, axis=0), dtype=np.int64)
 
-    def event_free(self, times: Floats) -> NDArray[np.int64]:
+    def event_free(self, times: Floats) -> Codes:
         """Return how many (t,) of those at risk at times (t,) have no event there."""
         every = np.sort(np.concatenate(list(self._events.values())))
         tied = np.searchsorted(every, times, side="right") - np.searchsorted(every, times, side="left")
-        return self.at_risk(times) - tied
+        return np.asarray(self.at_risk(times) - tied, dtype=np.int64)
 
     def can_be_shown(self, causes: Causes) -> bool:
         """Return whether the group passes rules 1 and 2 alone, for every cause; a curve has no model for 3 and 4."""
@@ -98,7 +100,7 @@ class Group:
         later = self.rows.take(self.rows.time > origin)
         return FollowUp(later.time, later.event, None if later.entry is None else np.maximum(later.entry, origin))
 
-    def _entered(self, times: Floats, side: Literal["left", "right"]) -> NDArray[np.int64]:
+    def _entered(self, times: Floats, side: Literal["left", "right"]) -> Codes:
         if self.rows.entry is None:
             return np.full(times.shape, self.rows.n, dtype=np.int64)
         return np.searchsorted(self._entries, times, side=side).astype(np.int64)
