@@ -190,4 +190,26 @@ out$apparent <- list(
     auc_difference = as.numeric(difference$estimate[1] - difference$estimate[2]),
     auc_difference_se = diff(as.vector(difference$conf.int)) / 2 / qnorm(.975)))
 
+# --- the Cox model of the study: hospitals as strata, absolute risk at 400 days; competing events end follow-up
+cox <- coxph(Surv(time, status == 1) ~ age + smoker + strata(hospital), d, ties = "efron",
+             control = coxph.control(eps = 1e-11, iter.max = 100))
+harrell <- concordance(cox)
+horizon <- 400
+risk <- as.vector(1 - exp(-predict(cox, transform(d, time = horizon), type = "expected")))
+whole <- summary(survfit(Surv(time, status == 1) ~ 1, d), times = horizon)
+observed_above <- summary(survfit(Surv(time, status == 1) ~ 1, d[risk >= .2, ]), times = horizon)
+small <- coxph(Surv(time, status == 1) ~ smoker + strata(hospital), d, ties = "efron",
+               control = coxph.control(eps = 1e-11, iter.max = 100))
+both <- concordance(small, cox)
+out$cox <- list(
+  call = "cox <- coxph(Surv(time, status == 1) ~ age + smoker + strata(hospital)); concordance(cox); predict(cox, type = 'expected')",
+  horizon = horizon, c = as.numeric(harrell$concordance), c_se = sqrt(as.numeric(harrell$var)),
+  mean_risk = mean(risk), first_risks = risk[1:5], observed = 1 - whole$surv, observed_se = whole$std.err,
+  above = sum(risk >= .2), observed_above = 1 - observed_above$surv,
+  lr = 2 * (cox$loglik[2] - small$loglik[2]), rao = as.numeric(coxph(
+    Surv(time, status == 1) ~ smoker + age + strata(hospital), d, ties = "efron", init = c(coef(small), 0),
+    control = coxph.control(iter.max = 0))$score),
+  c_base = as.numeric(both$concordance[1]), c_new = as.numeric(both$concordance[2]),
+  c_difference_se = sqrt(as.numeric(c(-1, 1) %*% both$var %*% c(-1, 1))))
+
 write_json(out, arguments[1], digits = I(17), auto_unbox = TRUE, pretty = TRUE)

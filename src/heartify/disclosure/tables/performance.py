@@ -66,7 +66,7 @@ PERFORMANCE_TABLES = (
     TableSpec("increment", (label("baseline"), label("measure"), label("group"), *estimate()), max_rows=30),
     TableSpec(
         "increment_discrimination",
-        (label("baseline"), label("model"), index("auc"), index("ci_low"), index("ci_high")),
+        (label("baseline"), label("model"), label("measure"), index("value"), index("ci_low"), index("ci_high")),
         max_rows=10,
     ),
     TableSpec(

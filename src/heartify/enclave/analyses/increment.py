@@ -14,6 +14,7 @@ import numpy as np
 
 from heartify.disclosure.tables import ExactTable
 from heartify.enclave.analyses.analysis import Analysis
+from heartify.enclave.analyses.cox_increment import cox_increment, scored_survival
 from heartify.enclave.analyses.increment_cohort import ScoredCohort, added_columns, scored_cohort
 from heartify.enclave.analyses.increment_tables import (
     Comparison,
@@ -43,11 +44,18 @@ def _run(data: StudyData) -> Sequence[ExactTable]:
     spec = data.plan.increment
     if spec is None:
         return ()
+    is_cox = data.plan.analysis.model == "cox"
     if spec.score is None:
         names = [data.names[index] for index in added_columns(data, spec)]
+        if is_cox:
+            return cox_increment("other-factors", data, data.blocks, data.survival, data.names, names)
         return _tables([compare("other-factors", data.blocks, data.names, names, None)], spec)
     cohort = scored_cohort(data, spec)
-    return _against_score(cohort, spec)
+    if not is_cox:
+        return (patients_table(cohort), *_against_score(cohort, spec))
+    survival = scored_survival(data, cohort)
+    found = cox_increment("score-recalibrated", data, cohort.blocks, survival, cohort.names, cohort.names[1:])
+    return (patients_table(cohort), *found)
 
 
 def compare(
@@ -89,14 +97,18 @@ def _against_score(cohort: ScoredCohort, spec: IncrementSpec) -> Sequence[ExactT
     ]
     judged = judged_rows(cohort.blocks)
     p, y = np.concatenate(cohort.risks)[judged.rows], outcomes(cohort.blocks)[judged.rows]
-    analysed = sum(block.n for block in cohort.blocks)
-    patients: list[Row] = [{"patients": "analysed", "n": analysed}, {"patients": "left-out", "n": cohort.left_out}]
     published = auc_row("score-as-published", "base", p, y)
     return (
-        ExactTable("increment_cohort", patients),
         *_tables(comparisons, spec, published),
         score_calibration_table(p, y),
     )
+
+
+def patients_table(cohort: ScoredCohort) -> ExactTable:
+    """Return how many patients have a score, and how many of the study's have none."""
+    analysed = sum(block.n for block in cohort.blocks)
+    rows: list[Row] = [{"patients": "analysed", "n": analysed}, {"patients": "left-out", "n": cohort.left_out}]
+    return ExactTable("increment_cohort", rows)
 
 
 def _tables(comparisons: Sequence[Comparison], spec: IncrementSpec, *discrimination: Row) -> Sequence[ExactTable]:

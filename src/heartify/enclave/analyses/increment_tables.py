@@ -77,7 +77,8 @@ def auc_rows(item: Comparison) -> list[Row]:
 def auc_row(baseline: str, model: str, p: Floats, y: Floats) -> Row:
     """Return the AUC of risks p (n,) with DeLong's interval."""
     found = delong_auc(p, y)
-    return {"baseline": baseline, "model": model, "auc": found.auc, "ci_low": found.ci_low, "ci_high": found.ci_high}
+    labels: Row = {"baseline": baseline, "model": model, "measure": "auc"}
+    return {**labels, "value": found.auc, "ci_low": found.ci_low, "ci_high": found.ci_high}
 
 
 def net_benefit_rows(item: Comparison, thresholds: Sequence[float]) -> list[Row]:

@@ -64,9 +64,9 @@ def logistic_performance(data: StudyData, spec: PerformanceSpec) -> Sequence[Exa
 def discrimination_table(p: Floats, y: Floats, corrected: dict[str, CorrectedMeasure]) -> ExactTable:
     """Return the AUC of risks p (n,) with DeLong's interval, and corrected with the bootstrap's."""
     found = delong_auc(p, y)
-    rows = [_bounded("auc", APPARENT, found.auc, found.ci_low, found.ci_high)]
+    rows = [bounded_row("auc", APPARENT, found.auc, found.ci_low, found.ci_high)]
     if measure := corrected.get("auc"):
-        rows.append(_bounded("auc", CORRECTED, measure.corrected, measure.ci_low, measure.ci_high))
+        rows.append(bounded_row("auc", CORRECTED, measure.corrected, measure.ci_low, measure.ci_high))
     return ExactTable("discrimination", rows)
 
 
@@ -79,10 +79,10 @@ def accuracy_table(p: Floats, y: Floats, corrected: dict[str, CorrectedMeasure])
 
     rows: list[Row] = []
     for name in MEASURES[1:-2]:
-        rows.append(_bounded(name, APPARENT, fine(apparent[name]), None, None))
+        rows.append(bounded_row(name, APPARENT, fine(apparent[name]), None, None))
         if measure := corrected.get(name):
             low, high = fine(measure.ci_low), fine(measure.ci_high)
-            rows.append(_bounded(name, CORRECTED, fine(measure.corrected), low, high))
+            rows.append(bounded_row(name, CORRECTED, fine(measure.corrected), low, high))
     return ExactTable("accuracy", rows)
 
 
@@ -184,5 +184,6 @@ def thinned(values: Sequence[float], most: int) -> tuple[float, ...]:
     return tuple(values[round(place)] for place in np.linspace(0, len(values) - 1, most))
 
 
-def _bounded(measure: str, evaluation: str, value: Cell, low: Cell, high: Cell) -> Row:
+def bounded_row(measure: str, evaluation: str, value: Cell, low: Cell, high: Cell) -> Row:
+    """Return a row with a value and the limits of its interval, if it has one."""
     return {"measure": measure, "evaluation": evaluation, "value": value, "ci_low": low, "ci_high": high}

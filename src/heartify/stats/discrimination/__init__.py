@@ -9,6 +9,7 @@ from heartify.stats.discrimination.harrell import (
     concordance_sums,
     harrell_c,
 )
+from heartify.stats.discrimination.harrell_difference import harrell_c_difference
 from heartify.stats.discrimination.survival_auc import Controls, SurvivalAuc, auc_at
 from heartify.stats.discrimination.survival_brier import SurvivalBrier, brier_at
 from heartify.stats.discrimination.survival_calibration import (
@@ -37,5 +38,6 @@ __all__ = [
     "concordance",
     "concordance_sums",
     "harrell_c",
+    "harrell_c_difference",
     "uno_c",
 ]
