@@ -55,6 +55,7 @@ PLAIN_COLUMNS = (("bmi", "bmi", 0.06, 0.012, 4.0), COLUMNS[5], COLUMNS[6])
 ALLOWED = (
     "fixed effects", "fixed effect", "random effects", "cause-specific", "competing cause", "reverse causation",
     "total effect", "not causal", "causation", "the association is one of cause", "each cause",
+    "due to interaction",
 )  # fmt: skip
 """Fixed quotations: names of methods, and sentences that deny causation."""
 CAUSAL = re.compile(

@@ -29,7 +29,7 @@ from heartify.lab.report.table_words import TableWords, heading_words
 from heartify.protocol.result import Cell
 
 DASH = Figure("—", "")
-_NAMES = frozenset({"term", "factor", "candidate", "column", "missing"})
+_NAMES = frozenset({"term", "factor", "candidate", "column", "missing", "interaction"})
 """Columns whose labels are names of the plan or the dictionary, shown by their titles."""
 
 

@@ -24,11 +24,13 @@ def draw_spline_curves(result: StudyResult, titles: Mapping[str, str]) -> tuple[
 
 
 def _curve(title: str, rows: Sequence[Row], ratio: str) -> Drawing | None:
-    points = sorted(complete(rows, "at", "estimate", "ci_low", "ci_high"))
+    points = complete(rows, "at", "estimate", "ci_low", "ci_high")
     if len(points) < 2:
         return None
-    area = frame([at for at, *_ in points], [value for _, *values in points for value in (*values, 0.0)])
     reference = complete(rows, "reference")
+    # At the reference the ratio is 1 by definition; it has no standard error, and so no row.
+    points = sorted({*points, *((at, 0.0, 0.0, 0.0) for (at,) in reference if all(at != row[0] for row in points))})
+    area = frame([at for at, *_ in points], [value for _, *values in points for value in (*values, 0.0)])
     shapes = area.axes(title, f"{ratio}{_against(reference)} (log scale)", y_ticks=ratio_ticks(area.y))
     shapes += [
         band(
