@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from heartify.enclave.analyses.judged import Judged, outcomes
-from heartify.enclave.analyses.logistic_risks import fitted_risks
+from heartify.enclave.analyses.logistic_risks import as_risks, linear_predictor
 from heartify.enclave.analyses.risk_bands import Floats
 from heartify.enclave.main_fit import fit_logistic_model
 from heartify.enclave.study_data import StudyData
 from heartify.stats.blocks import CohortBlock
 from heartify.stats.errors import NotConvergedError
 from heartify.stats.likelihood import LikelihoodSums
-from heartify.stats.logistic import PooledLogisticFit
 from heartify.stats.newton import maximise
 from heartify.stats.performance import (
     CorrectedMeasure,
@@ -123,12 +122,16 @@ class _Cohort:
         self.y = outcomes(self.data.blocks)
 
     def learn(self, rows: Rows) -> Predictor:
-        fitted = fit_logistic_model(self._blocks(rows), self.data.names, self.data.plan.analysis).logistic
-        if fitted is None:
+        fit = fit_logistic_model(self._blocks(rows), self.data.names, self.data.plan.analysis).logistic
+        if fit is None:
             raise TypeError("a logistic model without logistic estimates")
-        fit: PooledLogisticFit = fitted
-        # Rows come hospital by hospital (they are drawn so), and so do the risks.
-        return lambda asked: np.where(self.judged.rows[asked], fitted_risks(fit, self._blocks(asked)), np.nan)
+        slopes, intercepts = fit.term_coef, np.array([item.value for item in fit.hospital_intercepts])
+
+        def predict(asked: Rows) -> Floats:
+            eta = linear_predictor(self.X[asked], intercepts[self.judged.hospital[asked]], slopes)
+            return np.where(self.judged.rows[asked], as_risks(eta), np.nan)
+
+        return predict
 
     def _blocks(self, rows: Rows) -> Sequence[CohortBlock]:
         hospital = self.judged.hospital[rows]

@@ -37,7 +37,10 @@ def complete_case_fit(data: StudyData) -> PooledLogisticFit:
 def fitted_risks(fit: PooledLogisticFit, blocks: Sequence[CohortBlock]) -> Floats:
     """Return the risks (n,) of all rows of the blocks that were fitted, in order."""
     intercepts = [intercept.value for intercept in fit.hospital_intercepts]
-    parts = [_predictor(block.X, a, fit.term_coef) for a, block in zip(intercepts, blocks, strict=True)]
+    parts = [
+        linear_predictor(block.X, np.full(block.n, intercept), fit.term_coef)
+        for intercept, block in zip(intercepts, blocks, strict=True)
+    ]
     return as_risks(np.concatenate(parts))
 
 
@@ -47,9 +50,9 @@ def as_risks(log_odds: Floats) -> Floats:
     return risks
 
 
-def _predictor(X: Floats, intercept: float, slopes: Floats) -> Floats:  # noqa: N803 - as in the papers
-    # Column by column: BLAS may round equal rows differently, which would break ties of an AUC.
-    predictor = np.full(X.shape[0], intercept)
+def linear_predictor(X: Floats, intercept: Floats, slopes: Floats) -> Floats:  # noqa: N803 - as in the papers
+    """Return intercept (n,) + X slopes, column by column: BLAS may round equal rows differently, which breaks ties."""
+    predictor = intercept.copy()
     for column, slope in zip(X.T, slopes, strict=True):
         predictor += column * slope
     return predictor

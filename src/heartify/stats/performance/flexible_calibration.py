@@ -70,7 +70,8 @@ def flexible_calibration(
 
     distance = np.abs(expit(_predictor(fit, _spline(log_odds, knots))) - p)
     e50, e90 = np.quantile(distance, (0.5, 0.9))
-    grid = np.unique(np.linspace(*np.quantile(p, GRID_QUANTILES), points)) if at is None else at
+    low, high = np.quantile(p, GRID_QUANTILES)
+    grid = np.unique(np.linspace(low, high, points)) if at is None else at
     return FlexibleCalibration(
         points=_curve(fit, grid, knots),
         ici=float(distance.mean()),
