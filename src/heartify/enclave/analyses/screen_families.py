@@ -73,7 +73,7 @@ def _on_common_rows(data: StudyData, values: Values) -> Values:
 
 
 def _known(parts: Sequence[Floats]) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = ~np.isnan(np.vstack(parts)).any(axis=0)
+    known = np.asarray(~np.isnan(np.vstack(parts)).any(axis=0))
     return known if np.count_nonzero(known) >= MIN_ROWS_PER_HOSPITAL else np.zeros_like(known)
 
 

@@ -78,23 +78,25 @@ def affordable(rows: int) -> int:
     return max(20, REFIT_ROWS // rows)
 
 
-def run_tests(data: StudyData, null: ScreenNull, candidates: Sequence[Candidate]) -> Screened:
-    """Test all candidates, which must be allowed.
+def run_tests(
+    data: StudyData, null: ScreenNull, candidates: Sequence[Candidate], refits: int | None = None
+) -> Screened:
+    """Test all candidates, which must be allowed; `refits` is what is affordable, if not given.
 
     Raises:
         StatsError: as `stats.screening.screen`.
     """
-    rows = sum(block.n for block in data.blocks)
+    limit = affordable(sum(block.n for block in data.blocks)) if refits is None else refits
     is_cox = isinstance(null.model, CoxNull)
     patterns = {item.pattern for item in candidates if item.pattern is not None}
-    is_exact = not is_cox and len(patterns) <= affordable(rows)
+    is_exact = not is_cox and len(patterns) <= limit
     found = _screen(data, null, [item.name for item in candidates], "refit" if is_exact else "one-step")
     gaps = np.array([item.pattern is not None for item in candidates])
     screened = _collect(null, candidates, found, gaps & (not is_exact))
     if is_exact or is_cox or not gaps.any():
         return screened
     order = np.argsort(np.where(gaps & screened.tested, screened.log_p, np.inf), kind="stable")
-    again = np.sort(order[: min(affordable(rows), int((gaps & screened.tested).sum()))])
+    again = np.sort(order[: min(limit, int((gaps & screened.tested).sum()))])
     chosen = [candidates[j] for j in again]
     exact = _screen(data, null, [item.name for item in chosen], "refit")
     return _replace(screened, again, _collect(null, chosen, exact, np.zeros(len(chosen), np.bool_)))
