@@ -44,7 +44,8 @@ class MainFit:
 
     These are the plan's kind of errors, or the model's where the estimates are Firth's. Exactly one of `logistic` and
     `cox` is set; `firth` is set where the estimates are Firth's (they are in `logistic` too). `imputations` is 0 where
-    complete cases were fitted.
+    complete cases were fitted; else coefficients, intercepts, n and indices are pooled over so many completed cohorts,
+    and `logistic`, `cox` and `firth` are still the complete cases' fit, which all further analyses work on.
     """
 
     term_names: tuple[str, ...]
