@@ -6,7 +6,7 @@ estimated. What one of the tables can't show doesn't sink the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from heartify.enclave.analyses.survival_groups import hospital_group
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
 from heartify.stats.blocks import CohortBlock
-from heartify.stats.competing import EventTable, gray_test
-from heartify.stats.errors import StatsError
+from heartify.stats.competing import gray_test
 
 _CAUSES = [frozenset({1}), frozenset({2})]
 _REASONS: dict[WithheldCode, SkipReason] = {
@@ -74,17 +73,10 @@ def group_table(data: StudyData) -> ExactTable:
     return ExactTable(
         "group_tests",
         [
-            {"cause": word, "chi2": _gray(able, cause), "df": len(able) - 1}
+            {"cause": word, "chi2": gray_test([able], cause=cause).chi2, "df": len(able) - 1}
             for cause, word in ((1, OUTCOME), (2, COMPETING))
         ],
     )
-
-
-def _gray(tables: Mapping[int, EventTable], cause: int) -> float | None:
-    try:
-        return gray_test([tables], cause=cause).chi2
-    except StatsError:
-        return None
 
 
 COMPETING_RISKS = Analysis("competing_risks", _is_requested, _run)

@@ -44,20 +44,41 @@ class Grid:
     pooled_times: Floats
 
 
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class _Question:
+    hospitals: Sequence[Group]
+    pooled: Sequence[Group]
+    causes: Causes
+    candidates: Floats
+    horizon: float | None
+
+
 def choose_grid(hospitals: Sequence[Group], causes: Causes, horizon: float | None) -> Grid | None:
     """Return the grid that shows the most points of hospitals; None if not even the pooled curve can be shown.
 
     Hospitals that pass alone are tried from all of them down to none, the one with the fewest events leaving first.
     """
-    candidates = candidate_times(joined(hospitals, ALL), horizon)
     able = [group for group in hospitals if group.can_be_shown(causes)]
+    pooled = _poolable(hospitals, able, causes)
+    question = _Question(hospitals, pooled, causes, candidate_times(joined(pooled, ALL), horizon), horizon)
     able.sort(key=lambda group: -_fewest(group, causes))  # stable: ties stay in the deal's order
     best: Grid | None = None
     for number in range(min(len(able), MAX_GROUPS - 1), -1, -1):
-        grid = _grid(hospitals, {group.name for group in able[:number]}, causes, candidates, horizon)
+        grid = _grid(question, {group.name for group in able[:number]})
         if grid is not None and (best is None or _points(grid) > _points(best)):
             best = grid
     return best
+
+
+def _poolable(hospitals: Sequence[Group], able: Sequence[Group], causes: Causes) -> Sequence[Group]:
+    """Return the hospitals of the pooled curve: all, or those that pass alone where the others don't pass together.
+
+    The pooled curve tells of the pooled events, and the result shows those of each hospital that has enough: what is
+    left must be enough too (rule 9).
+    """
+    others = [group for group in hospitals if group not in able]
+    enough = not others or not able or joined(others, ALL).can_be_shown(causes)
+    return hospitals if enough else [group for group in hospitals if group in able]
 
 
 def candidate_times(everyone: Group, horizon: float | None) -> Floats:
@@ -99,30 +120,26 @@ def _points(grid: Grid) -> int:
     return grid.times.size * len(grid.shown)
 
 
-def _grid(
-    hospitals: Sequence[Group], chosen: set[str], causes: Causes, candidates: Floats, horizon: float | None
-) -> Grid | None:
-    shown = tuple(group for group in hospitals if group.name in chosen)
-    others = [group for group in hospitals if group.name not in chosen]
-    rest = joined(others, ALL) if others else None
-    whole = rest is None or rest.can_be_shown(causes)
-    parts = (*shown, *([rest] if rest is not None and whole else []))
-    origin = _origin(parts, candidates) if parts else None
-    if origin is None:
+def _grid(question: _Question, chosen: set[str]) -> Grid | None:
+    pooled, causes = question.pooled, question.causes
+    everyone = joined(pooled, ALL if len(pooled) == len(question.hospitals) else SHOWN)
+    # A single hospital is the pooled curve itself.
+    shown = tuple(group for group in pooled if group.name in chosen and len(pooled) > 1)
+    others = [group for group in pooled if group.name not in chosen]
+    rest = (joined(others, ALL),) if others else ()
+    parts: tuple[Group, ...] = (*shown, *rest) if shown else (everyone,)
+    origin = _origin(parts, question.candidates)
+    if origin is None or not all(part.can_be_shown(causes) for part in parts):
         return None
-    pooled = joined(parts, ALL if whole else SHOWN)
-    later = candidates[candidates > origin]
-    if len(parts) == 1:
-        # The one part is the pooled curve itself; without the others it is worse than the curve of all.
-        shown, times = (), np.zeros(0)
-    else:
-        times = common_times(parts, causes, _short_of(horizon, pooled, causes, later), origin)
-    pooled_times = refined_times(pooled, causes, later, origin, times)
-    if not pooled_times.size or not ((whole and not shown) or times.size):
+    later = question.candidates[question.candidates > origin]
+    near = _short_of(question.horizon, everyone, causes, later)
+    times = common_times(parts, causes, near, origin) if shown else np.zeros(0)
+    pooled_times = refined_times(everyone, causes, later, origin, times)
+    if not pooled_times.size or (shown and not times.size):
         return None
-    named = {group.name for group in shown}
-    hidden = tuple(group.name for group in hospitals if group.name not in named and len(hospitals) > 1)
-    return Grid(shown, pooled, parts, hidden, origin, times, pooled_times)
+    names = {group.name for group in (shown if len(question.hospitals) > 1 else pooled)}
+    hidden = tuple(group.name for group in question.hospitals if group.name not in names)
+    return Grid(shown, everyone, parts, hidden, origin, times, pooled_times)
 
 
 def _short_of(horizon: float | None, pooled: Group, causes: Causes, candidates: Floats) -> Floats:

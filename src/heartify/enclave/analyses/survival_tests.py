@@ -33,10 +33,12 @@ Row = dict[str, Cell]
 
 
 def run_cox_tests(data: StudyData) -> Sequence[ExactTable]:
-    """Return the table of tests."""
-    cox = data.fit.cox
-    if cox is None:
-        raise AnalysisSkippedError("not_estimable")
+    """Return the table of tests.
+
+    Raises:
+        AnalysisSkippedError: the main fit is no Cox model.
+    """
+    cox = _cox_fit(data)
     refits = data.fit.imputations == 0 and _work(data) <= MAX_REFIT_WORK
     rows: list[Row] = []
     for hypothesis in hypotheses(data.model):
@@ -52,16 +54,22 @@ def run_proportional_hazards(data: StudyData) -> Sequence[ExactTable]:
     """Return the tests of each column and of all, along 1 - Kaplan-Meier and along time itself.
 
     Raises:
-        AnalysisSkippedError: there are more columns than a table has rows for.
+        AnalysisSkippedError: there are more columns than a table has rows for, or the main fit is no Cox model.
     """
-    if data.fit.cox is None or len(TimeTransform) * (len(data.names) + 1) > MAX_ROWS:
+    fit = _cox_fit(data)
+    if len(TimeTransform) * (len(data.names) + 1) > MAX_ROWS:
         raise AnalysisSkippedError("too_many_terms")
-    fit = data.fit.cox
     return (
         ExactTable(
             "proportional_hazards", [row for transform in TimeTransform for row in _premise(data, fit, transform)]
         ),
     )
+
+
+def _cox_fit(data: StudyData) -> CoxFit:
+    if data.fit.cox is None:
+        raise AnalysisSkippedError("not_estimable")
+    return data.fit.cox
 
 
 def _work(data: StudyData) -> float:
@@ -79,7 +87,7 @@ def _likelihood_ratio(blocks: Sequence[SurvivalBlock], fit: CoxFit, hypothesis: 
     ]
     try:
         reduced = fit_cox(smaller, [fit.term_names[index] for index in kept], ties=fit.ties, baseline=fit.baseline)
-    except StatsError:
+    except StatsError:  # pragma: no cover - a part of an estimable model is estimable, but for rounding
         return None  # one hypothesis without a test must not sink the others
     return chi_square_test(2.0 * (fit.loglik - reduced.loglik), len(dropped)).statistic
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from heartify.disclosure.rounding import p_text_of_chi_square, round_chi_square, round_decimals, round_estimate
+from heartify.disclosure.tables import TABLES, check_table
 from heartify.enclave.analyses.competing_hazards import hazard_table
 from heartify.enclave.analyses.competing_risks import group_table
+from heartify.enclave.study import run_analyses
 
 VECTORS = Path(__file__).resolve().parents[3] / "vectors" / "statistics"
 PLAN = """
@@ -127,6 +129,17 @@ def test_cause_specific_hazards_are_those_of_r(study, tables, r, model, fit):
         assert row["ci_low"] < row["estimate"] < row["ci_high"]
 
 
+def test_every_table_passes_the_gate_that_the_lab_opens_it_with(study):
+    released, skipped = run_analyses(study(_plan(SIX, more=ENTRY)))
+
+    for table in released:
+        check_table(table.name, table.columns, table.rows, TABLES)
+    assert {"tests", "proportional_hazards", "survival", "cumulative_incidence", "hazards"} <= {
+        t.name for t in released
+    }
+    assert skipped == ()
+
+
 @pytest.mark.parametrize("model", ["cox", "logistic"])
 def test_subdistribution_hazards_are_those_of_r_for_either_main_model(tables, r, model):
     expected = r["competing"]["finegray_entry_strata"]
@@ -203,6 +216,34 @@ def test_a_competing_event_that_one_sex_never_has_leaves_the_other_models(tables
     assert estimates["cause-specific: competing", "sbp"] is None
     assert estimates["cause-specific: outcome", "male"] is not None
     assert estimates["subdistribution: outcome", "sbp"] is not None
+
+
+def test_an_outcome_that_one_sex_never_has_leaves_the_competing_hazard_beside_firths_main_model(tables, cohort):
+    hospitals = {
+        name: {
+            **columns,
+            "status": np.where((columns["male"] == 1) & (columns["status"] == 1), 0, columns["status"]).astype(
+                np.int32
+            ),
+        }
+        for name, columns in cohort.items()
+    }
+
+    rows = tables(_plan(("sbp", "male"), model="logistic"), hospitals)["hazards"]
+
+    estimates = {(row["model"], row["factor"]): row["estimate"] for row in rows}
+    assert estimates["cause-specific: outcome", "sbp"] is None
+    assert estimates["subdistribution: outcome", "sbp"] is None
+    assert estimates["cause-specific: competing", "male"] is not None
+
+
+def test_an_effect_of_absurd_size_is_not_shown(tables, cohort):
+    hospitals = {name: {**columns, "sbp": columns["sbp"] * 1e-15} for name, columns in cohort.items()}
+
+    rows = tables(_plan(("age", "sbp")), hospitals)["hazards"]
+
+    assert {row["estimate"] for row in rows if row["factor"] == "sbp"} == {None}
+    assert all(row["estimate"] is not None for row in rows if row["factor"] == "age")
 
 
 def test_a_factor_with_levels_is_checked_for_the_competing_event(tables):

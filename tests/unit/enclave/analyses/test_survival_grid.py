@@ -101,12 +101,36 @@ def test_patients_of_a_hospital_that_is_left_out_change_nothing():
     tiny = FollowUp(np.arange(1.0, 31.0), np.repeat([1, 0], [8, 22]))
     other = FollowUp(np.arange(1.0, 31.0) * 3, np.repeat([0, 1], [25, 5]))
 
-    grids = [choose_grid([*large, Group("c", rows, 2)], ONE, 1000.0) for rows in (tiny, other)]
+    grids = [choose_grid([*large, Group("c", rows, 2)], ONE, None) for rows in (tiny, other)]
 
     assert [grid.pooled.name for grid in grids] == [SHOWN, SHOWN]
     assert [grid.hidden for grid in grids] == [("c",), ("c",)]
     assert np.array_equal(grids[0].pooled_times, grids[1].pooled_times)
     assert np.array_equal(grids[0].pooled.rows.time, grids[1].pooled.rows.time)
+
+
+@pytest.mark.parametrize("horizon", [None, 500.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_hospitals_whose_counts_are_hidden_are_pooled_only_if_they_are_enough_together(seed, horizon):
+    hospitals = _cohort(seed, delayed=False)
+    unable = [group for group in hospitals if not group.can_be_shown(ONE)]
+
+    grid = choose_grid(hospitals, ONE, horizon)
+
+    if grid is None or not unable or len(unable) == len(hospitals):
+        return
+    everyone = sum(group.rows.n for group in hospitals)
+    assert (grid.pooled.rows.n == everyone) == joined(unable, "unable").can_be_shown(ONE)
+
+
+def test_one_hospital_that_passes_is_pooled_without_one_that_does_not():
+    rng = np.random.Generator(np.random.PCG64(3))
+    tiny = Group("b", FollowUp(np.arange(1.0, 31.0), np.repeat([1, 0], [8, 22])), 2)
+
+    grid = choose_grid([_group("a", rng, 600), tiny], ONE, None)
+
+    assert (grid.shown, grid.pooled.name, grid.pooled.rows.n) == ((), SHOWN, 600)
+    assert grid.hidden == ("a", "b")
 
 
 def test_small_hospitals_that_are_enough_together_are_in_the_pooled_curve_alone():

@@ -97,6 +97,21 @@ def test_errors_of_the_weights_are_those_of_r_for_the_plans_kind(study, r, error
     assert fit.standard_errors == errors
 
 
+def test_errors_by_fewer_hospitals_than_columns_leave_the_joint_wald_test_empty(study):
+    rows = run_cox_tests(study(COX.replace('"cox"', '"cox", standard_errors = "hospital"')))[0].rows
+
+    assert _chi2(rows, hypothesis="model", test="wald") is None
+    assert _chi2(rows, term="sbp", test="wald") > 0
+
+
+@pytest.mark.parametrize("run", [run_cox_tests, run_proportional_hazards])
+def test_a_fit_that_is_no_cox_model_is_skipped(study, run):
+    with pytest.raises(AnalysisSkippedError) as caught:
+        run(study(COX.replace('"cox"', '"logistic"')))
+
+    assert caught.value.reason == "not_estimable"
+
+
 def test_imputed_data_have_wald_tests_only(study):
     data = study(COX)
     imputed = dataclasses.replace(data, fit=dataclasses.replace(data.fit, imputations=5))
