@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heartify.disclosure.tables.spec import TableSpec, count, fine_index, index, label, magnitude, number, statistic
 
-MAX_ROWS = 800
+MAX_ROWS = 600
 
 COHORT_TABLES = (
     TableSpec("flow", (label("hospital"), label("step"), count("n")), max_rows=MAX_ROWS),

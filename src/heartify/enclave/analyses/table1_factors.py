@@ -20,7 +20,7 @@ from heartify.stats.description import count_levels
 
 Codes = NDArray[np.int64]
 MAX_FEW_VALUES = 10  # a column with so few values is one of levels, whatever the dictionary calls it
-_LONGEST_LABEL = 100
+_LONGEST_LABEL = 80
 FLAG_LABELS = ("no", "yes")
 TWO_VALUES_LABELS = ("lower value", "higher value")
 

@@ -245,12 +245,12 @@ def test_flags_of_one_column_are_judged_with_their_remainder(tables, study, coho
 def test_a_table_that_would_be_too_long_shows_hospitals_together(study, monkeypatch):
     data = study(PLAN)
     limits = {}
-    for limit in (800, 40, 12, 4):
+    for limit in (600, 40, 12, 4):
         spec = {name: _Limited(limit) for name in ("table1_numbers", "table1_levels")}
         monkeypatch.setattr(table1_module, "TABLES", spec)
         limits[limit] = [table.rows for table in table1_module.table1(data)]
 
-    assert {row["hospital"] for row in limits[800][1]} == {"all hospitals", *HOSPITALS}
+    assert {row["hospital"] for row in limits[600][1]} == {"all hospitals", *HOSPITALS}
     assert {row["hospital"] for row in limits[12][0]} == {"all hospitals"}
     assert all(len(rows) <= limit for limit, both in limits.items() for rows in both)
 
