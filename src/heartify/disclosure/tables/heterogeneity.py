@@ -1,4 +1,4 @@
-"""Tables of how hospitals differ: own estimates, their pooling, and validation in a hospital left out."""
+"""Tables of how hospitals differ: own estimates, their pooling, tests, and validation in a hospital left out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from heartify.disclosure.cells import Kind
 from heartify.disclosure.tables.spec import (
     Column,
     TableSpec,
+    chi_square,
     count,
     estimate,
     index,
@@ -15,11 +16,14 @@ from heartify.disclosure.tables.spec import (
     statistic,
 )
 
+MAX_HOSPITAL_ESTIMATES = 1_000  # columns times hospitals
+
 HETEROGENEITY_TABLES = (
     TableSpec(
         "hospital_estimates",
         (label("factor"), label("hospital"), label("status"), count("n"), *estimate()),
         needs=("n",),
+        max_rows=MAX_HOSPITAL_ESTIMATES,
     ),
     TableSpec(
         "meta_analysis",
@@ -34,12 +38,16 @@ HETEROGENEITY_TABLES = (
             index("i2"),
             index("i2_low"),
             index("i2_high"),
-            statistic("q"),
+            chi_square("q"),
             number("df"),
-            p_value("q_p"),
+            p_value("q_p", of="q", df="df"),
             Column("prediction_low", Kind.BOUND, "se"),
             Column("prediction_high", Kind.BOUND, "se"),
         ),
+    ),
+    TableSpec(
+        "hospital_interactions",
+        (label("term"), label("test"), chi_square(), number("df"), p_value(of="chi2", df="df")),
     ),
     TableSpec(
         "left_out_hospital",

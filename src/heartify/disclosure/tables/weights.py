@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from heartify.disclosure.tables.spec import (
     TableSpec,
+    chi_square,
     estimate,
     fine_index,
     index,
     label,
+    magnitude,
     number,
     statistic,
 )
@@ -20,7 +22,7 @@ WEIGHT_TABLES = (
         "partial_chi2",
         (
             label("term"),
-            statistic("chi2"),
+            chi_square(),
             number("df"),
             statistic("chi2_minus_df"),
             statistic("ci_low"),
@@ -30,13 +32,22 @@ WEIGHT_TABLES = (
     ),
     TableSpec(
         "dominance",
-        (label("term"), fine_index("r2"), index("share"), index("ci_low"), index("ci_high"), *_RANK),
+        (
+            label("term"),
+            label("measure"),
+            fine_index("r2"),
+            index("share"),
+            index("ci_low"),
+            index("ci_high"),
+            *_RANK,
+        ),
     ),
     TableSpec(
         "attributable_fraction",
         (
             label("term"),
             label("reference"),
+            magnitude("at"),
             label("method"),
             index("fraction"),
             index("ci_low"),

@@ -178,6 +178,10 @@ TABLE_WORDS: Mapping[str, TableWords] = {
         "Tests of equal weights in all hospitals",
         "Whether a term's weight differs between hospitals by more than chance, in one model of all patients.",
     ),
+    "hospital_interactions": TableWords(
+        "Hospital by term",
+        "Whether a term's association differs between the hospitals that are shown: one test for all its columns.",
+    ),
     "left_out_hospital": TableWords(
         "Leaving out one hospital at a time",
         "How a model fitted on the other hospitals predicts in the one left out.",

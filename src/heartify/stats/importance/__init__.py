@@ -11,6 +11,7 @@ from heartify.stats.importance.attributable_fraction import (
     bootstrap_fractions,
     fraction_by_g_computation,
     fraction_from_odds_ratios,
+    weighted_fractions,
 )
 from heartify.stats.importance.bootstrap import BootstrapDraws, BootstrapSummary, bootstrap, draw_weights, summarise
 from heartify.stats.importance.dominance import Dominance, R2Measure, logistic_dominance, r_squared
@@ -56,4 +57,5 @@ __all__ = [
     "single_column_terms",
     "summarise",
     "summarise_ranks",
+    "weighted_fractions",
 ]

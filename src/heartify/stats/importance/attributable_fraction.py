@@ -129,7 +129,7 @@ def bootstrap_fractions(
         fit = design.fit(range(design.columns), weights, own, REPLICATE_DECREMENT)
         slopes = fit.slopes / design.sd
         intercepts = fit.intercepts - float(slopes @ design.mean)
-        return _both(blocks, intercepts, slopes, exposures, weights)
+        return weighted_fractions(blocks, intercepts, slopes, exposures, weights)
 
     draws, observed = bootstrap(design.rows, measure, replicates, rng), measure(ones)
     return FractionsBootstrap(
@@ -139,14 +139,18 @@ def bootstrap_fractions(
     )
 
 
-def _both(
+def weighted_fractions(
     blocks: Sequence[CohortBlock],
     intercepts: FloatArray,
     slopes: FloatArray,
     exposures: Sequence[Exposure],
     weights: Sequence[FloatArray],
 ) -> FloatArray:
-    """Return the weighted fractions (2 m,): from odds ratios, then by g-computation."""
+    """Return the fractions (2 m,) of m exposures with case weights: from odds ratios, then by g-computation.
+
+    `intercepts` (H,) and `slopes` (p,) are in the columns' units; a hospital whose weighted outcome does not vary may
+    have an infinite intercept. Trusts that exposures and weights fit the blocks.
+    """
     events, cases, risks = 0.0, np.zeros(len(exposures)), np.zeros(len(exposures))
     for block, intercept, w in zip(blocks, intercepts, weights, strict=True):
         log_odds = intercept + block.X @ slopes
