@@ -73,6 +73,7 @@ class FitEstimates(Protocol):
     def auc(self) -> float | None:
         """Return the apparent AUC of a logistic model."""
 
+
 def release_fit(
     fit: FitEstimates, facts: CohortFacts, left_out: Sequence[str] = (), *, concordance: float | None = None
 ) -> ReleasedFit:

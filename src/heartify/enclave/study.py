@@ -31,11 +31,12 @@ from heartify.enclave.job import Job
 from heartify.enclave.main_fit import MIN_CLUSTERS, MainFit, fit_cox_model, fit_logistic_model
 from heartify.enclave.model import Model, build_model, cohort_blocks, survival_blocks
 from heartify.enclave.study_data import StudyData, study_random
+from heartify.protocol.canonical import encode_canonical
 from heartify.protocol.evidence import TeeKind
 from heartify.protocol.grant_policy import DISCLOSURE_PROFILE
 from heartify.protocol.outcomes import FailureCode
 from heartify.protocol.plan import OutcomeSpec, Plan
-from heartify.protocol.result import RuleResult, Skipped, StudyResult, Table
+from heartify.protocol.result import MAX_RESULT_BYTES, RuleResult, Skipped, StudyResult, Table
 from heartify.stats import CohortBlock, InvalidBlockError, NotConvergedError, StatsError
 from heartify.stats.survival import SurvivalBlock
 
@@ -76,6 +77,9 @@ def run_study(job: Job, cases: Sequence[HospitalCases], levels: Levels) -> Study
         # Separation, collinearity, an outcome that doesn't vary: each tells of single patients (disclosure rule 5).
         raise StudyWithheldError(int(WithheldCode.NOT_ESTIMABLE)) from exc
     result = _result(job, cases, data, released, tables, skipped)
+    if len(encode_canonical(result)) > MAX_RESULT_BYTES:
+        # The plan asked for more than one result may hold (disclosure rule 13): paid work, and nothing of it leaves.
+        raise StudyWithheldError(int(WithheldCode.OUTPUT_TOO_LARGE))
     return Study(result, frozenset(case.index for case in cases if case.name in split.left_out))
 
 

@@ -176,11 +176,7 @@ TABLE_WORDS: Mapping[str, TableWords] = {
     ),
     "hospital_interactions": TableWords(
         "Tests of equal weights in all hospitals",
-        "Whether a term's weight differs between hospitals by more than chance, in one model of all patients.",
-    ),
-    "hospital_interactions": TableWords(
-        "Hospital by term",
-        "Whether a term's association differs between the hospitals that are shown: one test for all its columns.",
+        "Whether a term's weight differs between the hospitals shown by more than chance, in one model of all.",
     ),
     "left_out_hospital": TableWords(
         "Leaving out one hospital at a time",
