@@ -90,7 +90,7 @@ def impute_main_fit(
     facts: list[CohortFacts] = []
     fits: list[MainFit] = []
     traces: list[ChainTrace] = []
-    for done in impute(table.table, _spec(plan, table), plan.missing.imputations, rng):
+    for done in impute(table.table, imputation_spec(plan, table), plan.missing.imputations, rng):
         completed = table.complete(done)
         if not facts:
             facts.append(study.judge(completed))
@@ -126,7 +126,8 @@ def pool_fits(
     return fit, pooled.parameters
 
 
-def _spec(plan: Plan, table: ImputationTable) -> ImputationSpec:
+def imputation_spec(plan: Plan, table: ImputationTable) -> ImputationSpec:
+    """Return how the table is imputed: which numbers by normal draws, and that the outcome predicts everything."""
     numbers = [column for column in table.table.columns if column.kind is ColumnKind.CONTINUOUS]
     sparse = frozenset(column.name for column in numbers if column.missing.mean() >= NORMAL_DRAWS_FROM)
     return ImputationSpec(outcome=table.outcome, iterations=plan.missing.iterations, gaussian=sparse)

@@ -14,6 +14,7 @@ from scipy.special import stdtr, stdtrit
 from heartify.disclosure import WithheldCode, WithheldError, release_fit
 from heartify.disclosure.rounding import p_text_of_log, round_estimate, round_significant
 from heartify.enclave.analyses.missing_data import missing_tables, pattern_rows, pooled_row
+from heartify.enclave.imputation import imputation_spec
 from heartify.enclave.imputation_table import build_imputation_table
 from heartify.protocol.dictionary import Column, DataDictionary
 from heartify.stats.missing import JointPattern, pool_scalar
@@ -231,6 +232,21 @@ def test_imputation_of_a_cox_model_sees_events_hazards_and_strata(study, gappy):
 
     kinds = {column.name: column.kind.value for column in table.table.columns if column.name in table.outcome}
     assert list(kinds.values()) == ["binary", "continuous", "binary", "continuous", "categorical"]
+
+
+@pytest.mark.parametrize(("share", "is_drawn"), [(0.35, False), (0.45, True)])
+def test_numbers_missing_in_two_fifths_are_drawn_and_not_matched(study, cohort, share, is_drawn):
+    rng = np.random.default_rng(1)
+    hospitals = {name: dict(columns) for name, columns in cohort.items()}
+    for columns in hospitals.values():
+        columns["chol"] = np.where(rng.random(columns["chol"].size) < share, np.nan, columns["chol"])
+    data = study(PLAN.replace("multiple-imputation", "complete-case"), hospitals)
+    table = build_imputation_table(data.plan, data.model, data.cases)
+
+    spec = imputation_spec(data.plan, table)
+
+    assert spec.gaussian == (frozenset({"chol"}) if is_drawn else frozenset())
+    assert spec.outcome == table.outcome
 
 
 def test_equal_questions_are_imputed_equally(imputed, study, gappy):

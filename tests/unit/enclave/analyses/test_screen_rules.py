@@ -128,6 +128,16 @@ def test_screen_without_an_allowed_candidate_is_skipped(with_marker, tables):
     assert found["skipped"] == {"screen": "too_few_patients"}
 
 
+def test_screen_of_a_model_without_a_maximum_is_skipped(with_marker, tables):
+    def separating(_, columns):
+        return np.where(columns["y"] == 1.0, 1.0, np.arange(columns["y"].size) % 2)
+
+    plan, hospitals, dictionary = with_marker(separating)
+    plan = plan.replace('["marker"]', '["sbp"]').replace('column = "male"', 'column = "marker"')
+
+    assert tables(plan, hospitals, dictionary)["skipped"]["screen"] == "not_estimable"
+
+
 def test_candidate_that_the_model_determines_is_refused(with_marker, tables):
     plan, hospitals, dictionary = with_marker(lambda _, columns: 3.0 * columns["age"] - columns["male"])
     found = tables(plan.replace('["marker"]', '["marker", "sbp"]'), hospitals, dictionary)
