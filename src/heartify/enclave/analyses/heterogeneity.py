@@ -15,6 +15,7 @@ from heartify.enclave.analyses.hospital_interactions import interaction_rows
 from heartify.enclave.analyses.left_out import left_out_tables
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
+from heartify.protocol.plan_analyses import HeterogeneitySpec
 from heartify.stats.errors import StatsError
 from heartify.stats.heterogeneity import (
     HospitalEstimate,
@@ -49,8 +50,8 @@ def compare_hospitals(data: StudyData) -> list[ExactTable]:
     ]
     if len(fits.shown) >= FEWEST_FOR_FIXED:
         tables.append(ExactTable("hospital_interactions", interaction_rows(data, fits.shown)))
-    leaves_out = data.plan.heterogeneity is not None and data.plan.heterogeneity.leave_one_out
-    return [*tables, *left_out_tables(data)] if leaves_out else tables
+    spec = data.plan.heterogeneity or HeterogeneitySpec()
+    return [*tables, *left_out_tables(data)] if spec.leave_one_out else tables
 
 
 HETEROGENEITY = Analysis("heterogeneity", _is_requested, compare_hospitals)

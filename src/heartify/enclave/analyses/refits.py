@@ -15,14 +15,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from heartify.enclave.analyses.one_step import one_step_logliks
 from heartify.stats.blocks import CohortBlock
 from heartify.stats.importance import Exposure, R2Measure, Term, WeightedLogistic, weighted_fractions
 from heartify.stats.importance.dominance import LogisticWorth
-from heartify.stats.importance.refit import DECREMENT
+from heartify.stats.importance.refit import DECREMENT, Refit
 from heartify.stats.survival import BaselineHazard, CoxFit, SurvivalBlock, Ties, fit_cox
 
 Floats = NDArray[np.float64]
 CaseWeights = Sequence[Floats]
+Drawn = Sequence[NDArray[np.uint8]]  # case weights of a replicate at an eighth of the memory
 Subset = tuple[int, ...]
 
 REPLICATE_DECREMENT = 1e-6  # 1e-6 standard errors: far below what a bootstrap can resolve
@@ -62,6 +64,12 @@ class Refits(Protocol):
             StatsError: the terms don't fit the columns.
         """
 
+    def replicate_logliks(self, subsets: Sequence[Subset], draws: Sequence[Drawn]) -> Floats | None:
+        """Return the log-likelihoods (replicates, subsets) of replicates, of subsets that were fitted to the cohort.
+
+        None where they are to be had from a replicate's own estimates only.
+        """
+
     def r2(self, gain: float, weights: CaseWeights | None = None) -> float:
         """Return the R2 that a gain in log-likelihood over the model without terms is worth."""
 
@@ -87,6 +95,7 @@ class LogisticRefits:
         self._null_loglik = self._design.null_loglik()[0]
         self._own = self._design.fit(range(self._design.columns))
         self.rows = self._design.rows
+        self._subset_fits: dict[Subset, Refit] = {}
 
     def fit(self, weights: CaseWeights | None = None) -> Estimates:
         """Fit all columns (see Refits)."""
@@ -101,7 +110,16 @@ class LogisticRefits:
     def subset_loglik(self, terms: Sequence[Term]) -> Callable[[Subset], float]:
         """Return the log-likelihood of subsets (see Refits); each fit starts from a larger one."""
         worth = LogisticWorth(self._design, terms, R2Measure.MCFADDEN, decrement=DECREMENT)
-        return lambda subset: worth.fit(subset).loglik
+
+        def loglik(subset: Subset) -> float:
+            self._subset_fits[subset] = worth.fit(subset)
+            return self._subset_fits[subset].loglik
+
+        return loglik
+
+    def replicate_logliks(self, subsets: Sequence[Subset], draws: Sequence[Drawn]) -> Floats | None:
+        """Return the log-likelihoods of replicates (see Refits), by one Newton step from the cohort's subset fits."""
+        return one_step_logliks(self._blocks, self._design, [self._subset_fits[subset] for subset in subsets], draws)
 
     def r2(self, gain: float, weights: CaseWeights | None = None) -> float:  # noqa: ARG002 - the Cox model's reads them
         """Return McFadden's R2 of a gain, on the scale of the cohort: a replicate's shares don't depend on it."""
@@ -145,6 +163,10 @@ class CoxRefits:
     def subset_loglik(self, terms: Sequence[Term]) -> Callable[[Subset], float]:
         """Return the log partial likelihood of subsets (see Refits)."""
         return lambda subset: self._loglik([column for t in subset for column in terms[t].columns])
+
+    def replicate_logliks(self, subsets: Sequence[Subset], draws: Sequence[Drawn]) -> Floats | None:  # noqa: ARG002 - as Refits
+        """Return None: a partial likelihood is no sum over patients that case weights could weigh."""
+        return None
 
     def r2(self, gain: float, weights: CaseWeights | None = None) -> float:
         """Return 1 - exp(-2 gain / events)."""

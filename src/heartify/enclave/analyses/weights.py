@@ -16,11 +16,11 @@ from heartify.disclosure.cells import Cell
 from heartify.disclosure.facts import TermFacts
 from heartify.disclosure.rounding import round_chi_square, round_estimate, round_sd, two_valued_sd
 from heartify.disclosure.tables import ExactTable
-from heartify.enclave.analyses.analysis import Analysis, AnalysisSkippedError
+from heartify.enclave.analyses.analysis import Analysis
 from heartify.enclave.analyses.bootstrap_cells import MIN_DRAWS, percentile_interval, rank_cells
 from heartify.enclave.analyses.exposures import ReferenceLevel, reference_levels
 from heartify.enclave.analyses.refits import Estimates, Floats, Refits
-from heartify.enclave.analyses.sdc_gate import can_show_pooled, facts_of
+from heartify.enclave.analyses.sdc_gate import facts_of
 from heartify.enclave.analyses.shapley_shares import ShapleyShares
 from heartify.enclave.analyses.weight_measures import (
     Draws,
@@ -35,7 +35,9 @@ from heartify.enclave.analyses.weight_measures import (
 from heartify.enclave.analyses.weight_scales import WeightScales, weight_scales
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
+from heartify.protocol.plan_analyses import WeightsSpec
 from heartify.stats.errors import StatsError
+from heartify.stats.logistic import PooledLogisticFit
 from heartify.stats.weights import Z_95
 
 MAX_REPLICATE_ROWS = 80_000_000  # rows times replicates: bounds the bootstrap's time
@@ -50,17 +52,12 @@ def weigh(data: StudyData) -> list[ExactTable]:
     """Return the tables of weights that the plan asks for.
 
     Raises:
-        AnalysisSkippedError: the complete cases alone don't pass rules 1 to 4.
-        StatsError: the model can't be fitted to them by maximum likelihood.
+        StatsError: the model can't be fitted to the complete cases by maximum likelihood.
     """
-    if data.fit.imputations and not can_show_pooled(data, range(len(data.cases))):
-        raise AnalysisSkippedError("small_cell")
-    spec = data.plan.weights
-    if spec is None:
-        return []
+    spec = data.plan.weights or WeightsSpec()
     scales = weight_scales(terms_of(data, data.model.terms), [block.X for block in data.blocks])
     if data.fit.firth is not None:
-        return _without_refits(data, scales, spec.bootstrap)
+        return _without_refits(data, scales, data.fit.firth.estimates, spec.bootstrap)
     refits = build_refits(data, range(len(data.names)))
     dominance = _dominance(data, refits) if spec.dominance else None
     references = reference_levels(data) if spec.attributable else ()
@@ -69,7 +66,7 @@ def weigh(data: StudyData) -> list[ExactTable]:
         measures.append(dominance.measure)
     if references:
         measures.append(fraction_measure(references, refits))
-    draws = draw(measures, refits, _affordable(spec.bootstrap, refits), data.random("weights"))
+    draws = draw(measures, refits, affordable_replicates(spec.bootstrap, refits), lambda: data.random("weights"))
     tables = [*_scale_tables(data, scales, refits.fit(), draws), _replicate_table(spec.bootstrap, draws, dominance)]
     if dominance is not None:
         tables.append(_dominance_table(dominance, refits, draws))
@@ -81,15 +78,15 @@ def weigh(data: StudyData) -> list[ExactTable]:
 WEIGHTS = Analysis("weights", _is_requested, weigh)
 
 
-def _affordable(asked: int, refits: Refits) -> int:
+def affordable_replicates(asked: int, refits: Refits) -> int:
+    """Return how many of the replicates asked for the enclave draws: none where too few for an interval are."""
     affordable = MAX_REPLICATE_ROWS // (refits.fit_cost * sum(refits.rows))
     return min(asked, affordable) if affordable >= MIN_DRAWS else 0
 
 
-def _without_refits(data: StudyData, scales: WeightScales, asked: int) -> list[ExactTable]:
-    fit, p = data.fit, len(data.names)
-    covariance = fit.logistic.covariance[1 : 1 + p, 1 : 1 + p] if fit.logistic is not None else fit.term_covariance
-    found, none = Estimates(fit.term_coef, covariance, np.zeros(0)), Draws({}, 0, 0, 0)
+def _without_refits(data: StudyData, scales: WeightScales, fit: PooledLogisticFit, asked: int) -> list[ExactTable]:
+    own = slice(1, 1 + len(data.names))
+    found, none = Estimates(fit.term_coef, fit.covariance[own, own], np.zeros(0)), Draws({}, 0, 0, 0)
     return [*_scale_tables(data, scales, found, none), _replicate_table(asked, none, None)]
 
 
