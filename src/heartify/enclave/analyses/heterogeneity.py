@@ -46,7 +46,7 @@ def compare_hospitals(data: StudyData) -> list[ExactTable]:
     fits = fit_hospitals(data)
     tables = [
         ExactTable("hospital_estimates", _estimate_rows(data, fits)),
-        ExactTable("meta_analysis", _meta_rows(fits)),
+        ExactTable("meta_analysis", meta_rows(fits)),
     ]
     if len(fits.shown) >= FEWEST_FOR_FIXED:
         tables.append(ExactTable("hospital_interactions", interaction_rows(data, fits.shown)))
@@ -70,7 +70,8 @@ def _estimate_row(data: StudyData, fits: HospitalFits, h: int, j: int) -> Row:
     return row | {"n": found.n} | effect_cells(float(found.coef[j]), float(found.se[j]))
 
 
-def _meta_rows(fits: HospitalFits) -> list[Row]:
+def meta_rows(fits: HospitalFits) -> list[Row]:
+    """Return the pooling of every column that at least two of these hospitals have an estimate of."""
     if len(fits.shown) < FEWEST_FOR_FIXED:
         return []
     rows: list[Row] = []
@@ -106,15 +107,11 @@ def _one_column(found: HospitalEstimate, column: int) -> HospitalEstimate:
 
 
 def _pooled_rows(found: TermHeterogeneity) -> list[Row]:
-    rows: list[Row] = []
-    if found.fixed is not None:
-        rows.append(_meta_row(found.term, FIXED, found.fixed))
-    if found.random is not None and found.random.k >= FEWEST_FOR_RANDOM:
-        rows.append(_meta_row(found.term, RANDOM, found.random))
-    return rows
+    pooled = ((FIXED, found.fixed, FEWEST_FOR_FIXED), (RANDOM, found.random, FEWEST_FOR_RANDOM))
+    return [meta_row(found.term, model, own) for model, own, fewest in pooled if own is not None and own.k >= fewest]
 
 
-def _meta_row(factor: str, model: str, pooled: MetaAnalysis) -> Row:
+def meta_row(factor: str, model: str, pooled: MetaAnalysis) -> Row:
     """Return a row; `se` is the plain standard error in both models, and bounds are shifts of the shown estimate.
 
     Hartung and Knapp's SE vanishes where hospitals agree by chance: as a grid it would show the estimate too finely.

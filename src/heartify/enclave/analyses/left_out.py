@@ -37,7 +37,7 @@ def left_out_tables(data: StudyData) -> list[ExactTable]:
     # A failure says that the others' outcome is separated: that is no word to give, so it reads "suppressed" too.
     shown = [found for h, found in enumerate(judged) if found.failure is None and _can_show(data, h)]
     rows = [_row(found) if found in shown else _hidden_row(found) for found in judged]
-    return [ExactTable("left_out_hospital", rows), ExactTable("left_out_summary", _summary_rows(shown))]
+    return [ExactTable("left_out_hospital", rows), ExactTable("left_out_summary", summary_rows(shown))]
 
 
 def _judge(data: StudyData) -> tuple[LeftOutHospital, ...]:
@@ -88,7 +88,8 @@ def _o_e_cells(found: LeftOutHospital) -> Row:
     return {"o_e": ratio, "o_e_low": ratio * math.exp(-reach), "o_e_high": ratio * math.exp(reach)}
 
 
-def _summary_rows(shown: Sequence[LeftOutHospital]) -> list[Row]:
+def summary_rows(shown: Sequence[LeftOutHospital]) -> list[Row]:
+    """Return each measure pooled over the hospitals shown, where at least three have it."""
     scales: tuple[tuple[str, list[Measure | None], Callable[[float], float]], ...] = (
         ("c", [found.logit_c for found in shown], _c_of_logit),
         ("slope", [found.slope for found in shown], float),

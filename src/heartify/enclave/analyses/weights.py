@@ -36,7 +36,6 @@ from heartify.enclave.analyses.weight_scales import WeightScales, weight_scales
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
 from heartify.protocol.plan_analyses import WeightsSpec
-from heartify.stats.errors import StatsError
 from heartify.stats.logistic import PooledLogisticFit
 from heartify.stats.weights import Z_95
 
@@ -156,15 +155,12 @@ class _Dominance:
     measure: Measure
 
 
-def _dominance(data: StudyData, refits: Refits) -> _Dominance | None:
-    """Return the dominance of the plan's factors in the model without interactions; None where it has no estimate."""
+def _dominance(data: StudyData, refits: Refits) -> _Dominance:
+    """Return the dominance of the plan's factors in the model without interactions."""
     names = tuple(factor.name for factor in data.plan.factors)
     columns = [column for name in names for column in data.model.columns_of(name)]
-    try:
-        main = build_refits(data, columns) if len(columns) < len(data.names) else refits
-        shares = ShapleyShares(main, terms_of(data, names), lambda: data.random("orders of terms"))
-    except StatsError:
-        return None
+    main = build_refits(data, columns) if len(columns) < len(data.names) else refits
+    shares = ShapleyShares(main, terms_of(data, names), lambda: data.random("orders of terms"))
     return _Dominance(names, shares, share_measure(shares, main, refits))
 
 

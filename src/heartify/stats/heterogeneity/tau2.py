@@ -117,9 +117,11 @@ def _tau2_where_q_is(y: FloatArray, variances: FloatArray, target: float) -> flo
 
 def _reml(y: FloatArray, variances: FloatArray) -> float:
     """Return REML's tau2 by Fisher scoring with step-halving, truncated at zero (Viechtbauer 2005, section 2.3)."""
-    tau2 = _dersimonian_laird(y, variances)
+    tau2, last = _dersimonian_laird(y, variances), 0.0
     for _ in range(MAX_ITERATIONS):
         step = _fisher_step(y, variances, tau2)
+        # Where the expected information is half of the observed, steps turn back and forth about the maximum for ever.
+        step, last = (step / 2.0 if step * last < 0.0 else step), step
         reached = _ascend(y, variances, tau2, step)
         if abs(reached - tau2) <= RELATIVE_TOLERANCE * (reached + float(variances.min())):
             return reached

@@ -175,6 +175,15 @@ def test_pooling_follows_the_unit_and_not_the_order_and_reml_is_a_maximum(pairs,
     assert restricted(found.tau2) >= max(map(restricted, nearby)) - 1e-9
 
 
+def test_reml_settles_where_fishers_steps_turn_back_and_forth():
+    y = [-0.11532, 1.40442, 2.52889, -0.18334, 0.55474, 0.97717]
+
+    found = random_effects(y, [0.01, 2.0, 0.5, 2.0, 2.0, 2.0])
+
+    # rma(y, sei = se, method = "REML", control = list(threshold = 1e-12, maxiter = 1e5))$tau2
+    assert found.tau2 == pytest.approx(1.386611011, abs=1e-6)
+
+
 @pytest.mark.parametrize("tau", [0.0, 0.4])
 def test_hartung_knapp_covers_and_the_prediction_interval_holds_new_hospitals(tau):
     rng = np.random.default_rng(5)
