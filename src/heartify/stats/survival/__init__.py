@@ -4,6 +4,7 @@ Blocks of follow-up (competing events, delayed entry, strata), the maximum parti
 residuals, test of proportional hazards, and baseline hazard and survival.
 """
 
+from heartify.stats.chi_square import ChiSquareTest
 from heartify.stats.survival.baseline import (
     StratumBaseline,
     SurvivalCurve,
@@ -19,7 +20,6 @@ from heartify.stats.survival.blocks import (
     Ties,
     join_parts,
 )
-from heartify.stats.survival.chi_square import ChiSquareTest
 from heartify.stats.survival.cox import CoxFit, fit_cox
 from heartify.stats.survival.proportional_hazards import (
     ProportionalHazardsTest,

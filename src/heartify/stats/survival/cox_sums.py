@@ -85,7 +85,7 @@ def cox_sums(
     def add_up(task: tuple[RiskPass, int]) -> tuple[FloatArray, FloatArray]:
         piece = event_chunk(*task, chunk)
         expected = task[0].expected[piece.rows]
-        return piece.X @ expected, _information(task[0], piece, expected)
+        return np.dot(piece.X, expected), _information(task[0], piece, expected)
 
     for gradient, information in map_in_order(executor, add_up, tasks):
         total = total + LikelihoodSums(0.0, -gradient, information)
@@ -114,8 +114,8 @@ def start_passes(
         X = _lines(strata[s], slice(first, first + chunk))
         part = risks[s][first : first + chunk]
         with np.errstate(over="ignore", invalid="ignore"):
-            np.exp(np.matmul(slopes, X, out=part), out=part)
-            sums: FloatArray = X @ part
+            np.exp(np.dot(slopes, X), out=part)
+            sums: FloatArray = np.dot(X, part)
         return sums
 
     sums = map_in_order(executor, weigh, tasks)
@@ -179,11 +179,13 @@ def _information(part: RiskPass, piece: EventChunk, mass: FloatArray, weights: F
     if weights is not None:
         square = square * weights
         relative, deaths = relative * weights[piece.tied], deaths * weights[piece.tied]
-    information = (piece.X * mass) @ piece.X.T - (piece.excess * square) @ piece.excess.T
+    # np.dot, not @: products of two threads then run at the same time.
+    information = np.dot(piece.X * mass, piece.X.T) - np.dot(piece.excess * square, piece.excess.T)
     if piece.tied.size:
-        cross = (piece.centre * relative) @ piece.excess[:, piece.tied].T
-        information -= cross + cross.T + (piece.centre * deaths) @ piece.centre.T
-    return (information + information.T) / 2.0
+        cross = np.dot(piece.centre * relative, piece.excess[:, piece.tied].T)
+        information -= cross + cross.T + np.dot(piece.centre * deaths, piece.centre.T)
+    symmetric: FloatArray = (information + information.T) / 2.0
+    return symmetric
 
 
 def _lines(stratum: Stratum, rows: slice) -> FloatArray:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,12 @@ from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, Ran
 from heartify.stats.survival.blocks import BaselineHazard, SurvivalSource, check_sources
 from heartify.stats.survival.risk_sets import IndexArray, RiskSets, build_risk_sets
 
+RADIX_LIMIT = 2.0**16
+HALVED_ROWS = 100_000  # fewer are sorted before a second thread has started
 COLUMNS_IN_FLIGHT = 2  # a column waits for at most so many: memory stays bounded
 
 Precision = Literal["float64", "float32"]
+Value = TypeVar("Value", bound=np.generic)
 Lines = NDArray[np.float64] | NDArray[np.float32]
 
 
@@ -75,7 +78,7 @@ def build_design(
     check_term_names(term_names, len(term_names))
     if not any(source.events for source in sources):
         raise DegenerateOutcomeError("there is no event of interest")
-    labels, rows, sets = _sort_rows(sources, baseline)
+    labels, rows, sets = _sort_rows(sources, baseline, executor)
     bounds = np.concatenate(([0], np.cumsum([part.size for part in rows])))
     order = rows[0] if len(rows) == 1 else np.concatenate(rows)
     Z: Lines = np.empty((len(term_names), order.size), dtype=np.dtype(precision))
@@ -94,9 +97,9 @@ def build_stratum(label: tuple[str, int], Z: Lines, mean: FloatArray, sets: Risk
 
 
 def _sort_rows(
-    sources: Sequence[SurvivalSource], baseline: BaselineHazard
+    sources: Sequence[SurvivalSource], baseline: BaselineHazard, executor: Executor | None
 ) -> tuple[list[tuple[str, int]], list[IndexArray], list[RiskSets]]:
-    members: dict[tuple[str, int], list[tuple[SurvivalSource, IndexArray, int]]] = {}
+    members: dict[tuple[str, int], list[tuple[SurvivalSource, IndexArray | None, int]]] = {}
     offset = 0
     for source in sources:
         hospital = source.name if baseline is BaselineHazard.PER_HOSPITAL else ""
@@ -105,30 +108,62 @@ def _sort_rows(
         offset += source.n
     labels, rows, sets = [], [], []
     for label, parts in members.items():
-        time = np.concatenate([source.time[positions] for source, positions, _ in parts])
-        order = np.argsort(time, kind="stable")  # so that ties fall alike on every machine
+        time = _joined([_at(source.time, positions) for source, positions, _ in parts])
+        order = _time_order(time, executor)
         entry = None
         if any(source.entry is not None for source, _, _ in parts):
-            entry = np.concatenate([_entry(source, positions) for source, positions, _ in parts])[order]
-        is_event = np.concatenate([source.event[positions] == 1 for source, positions, _ in parts])[order]
+            entry = _joined([_entry(source, positions) for source, positions, _ in parts])[order]
+        is_event = _joined([_at(source.event, positions) == 1 for source, positions, _ in parts])[order]
         labels.append(label)
-        rows.append(np.concatenate([positions + start for _, positions, start in parts])[order])
+        rows.append(_joined([_numbers(source, positions, start) for source, positions, start in parts])[order])
         sets.append(build_risk_sets(time[order], is_event, entry))
     return labels, rows, sets
 
 
-def _by_code(source: SurvivalSource) -> list[tuple[int, IndexArray]]:
-    """Return the rows of each of a source's own strata."""
+def _time_order(time: FloatArray, executor: Executor | None) -> IndexArray:
+    """Return the stable order of times (n,), so that ties fall alike on every machine.
+
+    Whole numbers below 2^16, such as days, are sorted by radix, forty times as fast; of many others two halves are
+    sorted at the same time, and merged.
+    """
+    if time.size and time.min() >= 0.0 and time.max() < RADIX_LIMIT:
+        whole = time.astype(np.uint16)
+        if np.array_equal(whole, time):
+            return np.argsort(whole, kind="stable")
+    if executor is None or time.size < HALVED_ROWS:
+        return np.argsort(time, kind="stable")
+    half = time.size // 2
+    first, second = executor.map(lambda part: np.argsort(part, kind="stable"), (time[:half], time[half:]))
+    order = np.concatenate((first, second + half))
+    merged: IndexArray = order[np.argsort(time[order], kind="stable")]  # two runs: merged in one sweep
+    return merged
+
+
+def _by_code(source: SurvivalSource) -> list[tuple[int, IndexArray | None]]:
+    """Return the rows of each of a source's own strata; None for all rows."""
     if source.stratum is None:
-        return [(0, np.arange(source.n))]
+        return [(0, None)]
     codes, level = np.unique(source.stratum, return_inverse=True)
     order = np.argsort(level, kind="stable")
     ends = np.cumsum(np.bincount(level))
     return [(int(code), part) for code, part in zip(codes, np.split(order, ends[:-1]), strict=True)]
 
 
-def _entry(source: SurvivalSource, positions: IndexArray) -> FloatArray:
-    return np.full(positions.size, -np.inf) if source.entry is None else source.entry[positions]
+def _at(values: NDArray[Value], positions: IndexArray | None) -> NDArray[Value]:
+    return values if positions is None else values[positions]
+
+
+def _joined(parts: Sequence[NDArray[Value]]) -> NDArray[Value]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _numbers(source: SurvivalSource, positions: IndexArray | None, start: int) -> IndexArray:
+    return np.arange(start, start + source.n) if positions is None else positions + start
+
+
+def _entry(source: SurvivalSource, positions: IndexArray | None) -> FloatArray:
+    entry = np.full(source.n, -np.inf) if source.entry is None else source.entry
+    return _at(entry, positions)
 
 
 def _read_columns(

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartify.stats.blocks import FloatArray
+from heartify.stats.chi_square import ChiSquareTest, quadratic_test
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.survival.blocks import SurvivalSource
-from heartify.stats.survival.chi_square import ChiSquareTest, quadratic_test
 from heartify.stats.survival.cox import CoxFit
 from heartify.stats.survival.cox_sums import weighted_information
 from heartify.stats.survival.fitted import fitted_rows, risk_set_means

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from heartify.stats.blocks import FloatArray
+from heartify.stats.chi_square import ChiSquareTest, quadratic_test
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.survival.blocks import IntArray, SurvivalSource
-from heartify.stats.survival.chi_square import ChiSquareTest, quadratic_test
 from heartify.stats.survival.cox import CoxFit
 from heartify.stats.survival.residuals import dfbeta_residuals
 
