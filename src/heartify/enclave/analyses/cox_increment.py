@@ -20,8 +20,8 @@ from heartify.enclave.analyses.judged import judged_rows
 from heartify.enclave.analyses.logistic_performance import Row, estimate_row
 from heartify.enclave.study_data import StudyData
 from heartify.stats.blocks import CohortBlock
+from heartify.stats.chi_square import ratio_test
 from heartify.stats.discrimination import harrell_c, harrell_c_difference
-from heartify.stats.increment.tests import chi_square
 from heartify.stats.survival import SurvivalBlock, Ties, fit_cox
 
 
@@ -43,7 +43,7 @@ def cox_increment(
     kept = [index for index, name in enumerate(names) if name not in added]
     narrow = [dataclasses.replace(block, X=block.X[:, kept]) for block in survival]
     full, base = fit_cox(survival, names, ties=ties), fit_cox(narrow, [names[index] for index in kept], ties=ties)
-    test = chi_square(max(0.0, 2.0 * (full.loglik - base.loglik)), len(added))
+    test = ratio_test(full.loglik, base.loglik, len(added))
 
     rows, stratum = follow_up_of(survival).take(judged.rows), strata_of(survival)[judged.rows]
     scores = [

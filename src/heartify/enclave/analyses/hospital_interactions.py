@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 from heartify.disclosure.cells import Cell
 from heartify.enclave.study_data import StudyData
+from heartify.stats.chi_square import ratio_test
 from heartify.stats.errors import StatsError
 from heartify.stats.heterogeneity import InteractionTest, score_test_interactions
 from heartify.stats.importance import Term
@@ -67,8 +67,8 @@ def _cox_test(
         apart = fit_cox(wide, [*names, *(f"own slope {k}" for k in range(len(extra)))], ties=ties)
     except StatsError:
         return InteractionTest(term.name, 0, 0.0, 1.0)
-    chi2 = max(0.0, 2.0 * (apart.loglik - common))
-    return InteractionTest(term.name, len(extra), chi2, float(chdtrc(len(extra), chi2)))
+    test = ratio_test(apart.loglik, common, len(extra))
+    return InteractionTest(term.name, test.df, test.statistic, test.p)
 
 
 def _hospitals_with_variation(blocks: Sequence[SurvivalBlock], column: int) -> list[int]:

@@ -15,6 +15,7 @@ from heartify.disclosure.tables.spec import MAX_ROWS
 from heartify.enclave.analyses.analysis import AnalysisSkippedError
 from heartify.enclave.analyses.hypotheses import Hypothesis, hypotheses
 from heartify.enclave.study_data import StudyData
+from heartify.stats.chi_square import ratio_test
 from heartify.stats.errors import StatsError
 from heartify.stats.inference import wald_test
 from heartify.stats.survival import (
@@ -24,7 +25,6 @@ from heartify.stats.survival import (
     fit_cox,
     proportional_hazards_test,
 )
-from heartify.stats.survival.chi_square import chi_square_test
 
 MAX_REFIT_WORK = 2e10  # rows times squared columns times hypotheses: minutes on one core
 GLOBAL = "global"
@@ -89,7 +89,7 @@ def _likelihood_ratio(blocks: Sequence[SurvivalBlock], fit: CoxFit, hypothesis: 
         reduced = fit_cox(smaller, [fit.term_names[index] for index in kept], ties=fit.ties, baseline=fit.baseline)
     except StatsError:  # pragma: no cover - a part of an estimable model is estimable, but for rounding
         return None  # one hypothesis without a test must not sink the others
-    return chi_square_test(2.0 * (fit.loglik - reduced.loglik), len(dropped)).statistic
+    return ratio_test(fit.loglik, reduced.loglik, len(dropped)).statistic
 
 
 def _wald(data: StudyData, hypothesis: Hypothesis) -> float | None:

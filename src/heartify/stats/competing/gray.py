@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigvalsh, solve
-from scipy.special import gammaincc
 
 from heartify.stats.blocks import FloatArray
+from heartify.stats.chi_square import chi_square_test
 from heartify.stats.competing.event_table import EventTable
 from heartify.stats.competing.follow_up import IntArray
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
@@ -71,7 +71,7 @@ def gray_test(strata: Sequence[Mapping[int, EventTable]], *, cause: int = 1, rho
         score[present] += own_score
         covariance[np.ix_(present, present)] += own_covariance
     chi2 = _quadratic_form(score[:-1], covariance[:-1, :-1])
-    return GrayTest(chi2, g - 1, float(gammaincc((g - 1) / 2.0, chi2 / 2.0)), score, covariance)
+    return GrayTest(chi2, g - 1, chi_square_test(chi2, g - 1).p, score, covariance)
 
 
 def _quadratic_form(score: FloatArray, covariance: FloatArray) -> float:
@@ -81,7 +81,7 @@ def _quadratic_form(score: FloatArray, covariance: FloatArray) -> float:
     correlation = covariance / np.outer(scale, scale)
     if float(eigvalsh(correlation)[0]) < RANK_TOLERANCE:
         raise RankDeficientError("groups cannot be told apart")
-    return float(score / scale @ solve(correlation, score / scale, assume_a="pos"))
+    return max(float(score / scale @ solve(correlation, score / scale, assume_a="pos")), 0.0)
 
 
 def _moments(tables: Sequence[EventTable], cause: int) -> list[_Moment]:

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.linalg import null_space
 
 from heartify.stats.blocks import CohortBlock
+from heartify.stats.chi_square import ChiSquareTest, ratio_test
 from heartify.stats.firth.firth import FirthFit
 from heartify.stats.firth.penalised import penalised_maximum, penalised_point
-from heartify.stats.inference.chi_square import ChiSquareTest, chi_square_test
 from heartify.stats.inference.cohort import check_fit_belongs, standardise
 from heartify.stats.inference.profile import ConstrainedMaximum, ProfileInterval, interval_from_profile
 from heartify.stats.inference.wald import positions
@@ -37,7 +37,7 @@ def penalised_ratio_test(blocks: Sequence[CohortBlock], fit: FirthFit, names: Se
     start[rows] = 0.0
     constrained = penalised_maximum(cohort, cohort.inside(start), null_space(cohort.T[rows]))
     peak = penalised_point(cohort, cohort.inside(coef))
-    return chi_square_test(max(2.0 * (peak.penalised - constrained.penalised), 0.0), len(names))
+    return ratio_test(peak.penalised, constrained.penalised, len(names))
 
 
 def penalised_profile_interval(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import chdtrc
 
 from heartify.stats.blocks import CohortBlock, FloatArray, Moments, block_moments, pooled_moments
+from heartify.stats.chi_square import chi_square_test, ratio_test
 from heartify.stats.coding import CONSTANT_TOLERANCE
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.importance.terms import Term, check_terms
@@ -71,8 +71,8 @@ def likelihood_ratio_interaction(
     wide = [_widen(block, [float(h == own) for _, h in extra], [j for j, _ in extra], mean)
             for own, block in enumerate(blocks)]  # fmt: skip
     apart = fit_pooled_logistic(wide, [f"t{j}" for j in range(wide[0].X.shape[1])])
-    chi2 = max(0.0, 2.0 * (apart.loglik - common.loglik))
-    return InteractionTest(term.name, len(extra), chi2, float(chdtrc(len(extra), chi2)))
+    test = ratio_test(apart.loglik, common.loglik, len(extra))
+    return InteractionTest(term.name, test.df, test.statistic, test.p)
 
 
 def _check(blocks: Sequence[CohortBlock], terms: Sequence[Term]) -> None:
@@ -111,7 +111,7 @@ def _score_test(sums: list[LikelihoodSums], term: Term) -> InteractionTest:
     df = rank - width
     if df <= 0:
         return InteractionTest(term.name, 0, 0.0, 1.0)
-    return InteractionTest(term.name, df, chi2, float(chdtrc(df, chi2)))
+    return InteractionTest(term.name, df, chi2, chi_square_test(chi2, df).p)
 
 
 def _quadratic_form(S: FloatArray, diagonal: FloatArray, score: FloatArray) -> tuple[float, int]:

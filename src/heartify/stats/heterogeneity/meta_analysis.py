@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtrc
 
 from heartify.stats.blocks import FloatArray
+from heartify.stats.chi_square import chi_square_test
 from heartify.stats.heterogeneity.interval import Interval, check_level, normal_interval, t_interval
 from heartify.stats.heterogeneity.tau2 import (
     Tau2Method,
@@ -136,7 +136,7 @@ def _pool(
         h2=h2,
         q=q,
         q_df=k - 1,
-        q_p=float(chdtrc(k - 1, q)) if k > 1 else 1.0,
+        q_p=chi_square_test(q, k - 1).p if k > 1 else 1.0,
         level=level,
     )
 

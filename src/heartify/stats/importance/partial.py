@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError
-from scipy.special import chdtrc
 
 from heartify.stats.blocks import FloatArray
-from heartify.stats.errors import InvalidBlockError, RankDeficientError
-from heartify.stats.importance.chi_square import log10_chi2_tail
+from heartify.stats.chi_square import ChiSquareTest, chi_square_test, quadratic_form
+from heartify.stats.errors import InvalidBlockError
 from heartify.stats.importance.terms import Term, check_terms
 from heartify.stats.logistic import PooledLogisticFit
-from heartify.stats.newton import solve_information
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +56,25 @@ def partial_tests(coef: FloatArray, covariance: FloatArray, terms: Sequence[Term
     """
     _check_estimates(coef, covariance)
     check_terms(terms, coef.size)
-    chi2 = np.array([wald_chi2(coef, covariance, term.columns) for term in terms])
-    df = np.array([len(term.columns) for term in terms])
-    everything = [column for term in terms for column in term.columns]
-    total, total_df = wald_chi2(coef, covariance, everything), len(everything)
-    order = np.argsort(-(chi2 - df), kind="stable")
-    rank = np.empty(df.size, dtype=np.int64)
-    rank[order] = np.arange(1, df.size + 1)
+    tests = [_test(coef, covariance, term.columns) for term in terms]
+    total = _test(coef, covariance, [column for term in terms for column in term.columns])
+    order = np.argsort([test.df - test.statistic for test in tests], kind="stable")
+    rank = np.empty(order.size, dtype=np.int64)
+    rank[order] = np.arange(1, order.size + 1)
     found = tuple(
         PartialTest(
             term=term.name,
-            df=int(df[t]),
-            chi2=float(chi2[t]),
-            chi2_minus_df=float(chi2[t] - df[t]),
-            p=float(chdtrc(df[t], chi2[t])),
-            log10_p=log10_chi2_tail(int(df[t]), float(chi2[t])),
-            share=float(chi2[t] / total) if total > 0 else 0.0,
+            df=test.df,
+            chi2=test.statistic,
+            chi2_minus_df=test.statistic - test.df,
+            p=test.p,
+            log10_p=test.log10_p,
+            share=test.statistic / total.statistic if total.statistic > 0 else 0.0,
             rank=int(rank[t]),
         )
-        for t, term in enumerate(terms)
+        for t, (term, test) in enumerate(zip(terms, tests, strict=True))
     )
-    return PartialTests(found, total_df, total, float(chdtrc(total_df, total)), log10_chi2_tail(total_df, total))
+    return PartialTests(found, total.df, total.statistic, total.p, total.log10_p)
 
 
 def partial_tests_of_fit(fit: PooledLogisticFit, terms: Sequence[Term]) -> PartialTests:
@@ -92,6 +87,10 @@ def partial_tests_of_fit(fit: PooledLogisticFit, terms: Sequence[Term]) -> Parti
     return partial_tests(fit.term_coef, fit.covariance[kept, kept], terms)
 
 
+def _test(coef: FloatArray, covariance: FloatArray, columns: Sequence[int]) -> ChiSquareTest:
+    return chi_square_test(wald_chi2(coef, covariance, columns), len(columns))
+
+
 def wald_chi2(coef: FloatArray, covariance: FloatArray, columns: Sequence[int]) -> float:
     """Return b' V^-1 b over the given columns of coef (p,) and covariance (p, p).
 
@@ -99,11 +98,7 @@ def wald_chi2(coef: FloatArray, covariance: FloatArray, columns: Sequence[int]) 
         RankDeficientError: that part of the covariance is singular.
     """
     chosen = np.array(columns)
-    part = coef[chosen]
-    try:
-        return float(part @ solve_information(covariance[np.ix_(chosen, chosen)], part))
-    except LinAlgError as exc:
-        raise RankDeficientError("the covariance of a term's estimates is singular") from exc
+    return quadratic_form(coef[chosen], covariance[np.ix_(chosen, chosen)])
 
 
 def _check_estimates(coef: FloatArray, covariance: FloatArray) -> None:

@@ -21,7 +21,7 @@ from heartify.stats.increment.reclassification import (
     categorical_reclassification,
     continuous_reclassification,
 )
-from heartify.stats.increment.tests import AddedColumnsTest, ChiSquare, added_columns_test
+from heartify.stats.increment.tests import AddedColumnsTest, added_columns_test
 
 __all__ = [
     "INCREMENT_MEASURES",
@@ -29,7 +29,6 @@ __all__ = [
     "AddedColumnsTest",
     "BootstrapInterval",
     "CategoricalReclassification",
-    "ChiSquare",
     "DiscriminationImprovement",
     "Increment",
     "IncrementEstimates",

@@ -7,32 +7,19 @@ Med 32:1467). Sums come from each hospital and add up.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigvalsh
-from scipy.special import gammaincc
 
 from heartify.stats.blocks import CohortBlock, FloatArray
+from heartify.stats.chi_square import ChiSquareTest, chi_square_test, ratio_test
 from heartify.stats.errors import RankDeficientError
 from heartify.stats.increment.nested import NestedLogistic, Offsets
 from heartify.stats.newton import Maximum, solve_information
 
 SINGULAR = 1e-13  # least eigenvalue of the scaled information that is no rounding
-SMALLEST_P = 1e-290  # below this the upper tail is evaluated on the log scale
-FRACTION_TERMS = 200  # so far out in the tail the fraction has converged after a few dozen
-
-
-@dataclass(frozen=True, slots=True)
-class ChiSquare:
-    """A chi-square statistic, its degrees of freedom, upper-tail p, and log10(p), which is right beyond underflow."""
-
-    statistic: float
-    df: int
-    p: float
-    log10_p: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -45,8 +32,8 @@ class AddedColumnsTest:
     names: tuple[str, ...]
     n: int
     events: int
-    likelihood_ratio: ChiSquare
-    score: ChiSquare
+    likelihood_ratio: ChiSquareTest
+    score: ChiSquareTest
     coef: FloatArray
     covariance: FloatArray
     loglik_base: float
@@ -81,8 +68,8 @@ def compare_fits(model: NestedLogistic, added: Sequence[str], base: Maximum, ful
         names=tuple(added),
         n=model.n,
         events=model.events,
-        likelihood_ratio=chi_square(max(0.0, 2.0 * (full.sums.loglik - base.sums.loglik)), len(added)),
-        score=chi_square(_score_statistic(model, base), len(added)),
+        likelihood_ratio=ratio_test(full.sums.loglik, base.sums.loglik, len(added)),
+        score=chi_square_test(_score_statistic(model, base), len(added)),
         coef=full.parameters[first:] / sd,
         covariance=full.covariance[first:, first:] / (sd[:, None] * sd),
         loglik_base=base.sums.loglik,
@@ -97,24 +84,3 @@ def _score_statistic(model: NestedLogistic, base: Maximum) -> float:
     if not float(eigvalsh(sums.information * np.outer(scale, scale))[0]) > SINGULAR:
         raise RankDeficientError("the added columns carry no information of their own at the base model")
     return max(0.0, float(sums.gradient @ solve_information(sums.information, sums.gradient)))
-
-
-def chi_square(statistic: float, df: int) -> ChiSquare:
-    """Return a chi-square statistic with its p-value, whose logarithm is accurate in the far tail."""
-    p = float(gammaincc(df / 2.0, statistic / 2.0))
-    log_p = math.log(p) if p > SMALLEST_P else _log_upper_gamma(df / 2.0, statistic / 2.0)
-    return ChiSquare(statistic, df, p, log_p / math.log(10.0))
-
-
-def _log_upper_gamma(a: float, x: float) -> float:
-    """Return ln Q(a, x) for x well above a, by Lentz's continued fraction (DLMF 8.9.2)."""
-    b = x + 1.0 - a
-    c, d = math.inf, 1.0 / b
-    h = d
-    for i in range(1, FRACTION_TERMS):
-        step = -i * (i - a)
-        b += 2.0
-        d = 1.0 / (step * d + b)
-        c = b + step / c
-        h *= d * c
-    return -x + a * math.log(x) - math.lgamma(a) + math.log(h)

@@ -1,7 +1,7 @@
 """Inference beyond Wald's z for a pooled logistic fit: likelihood ratios, joint tests, robust covariances, profiles."""
 
+from heartify.stats.chi_square import ChiSquareTest, chi_square_test, log_chi_square_sf
 from heartify.stats.inference.additive import AdditiveInteraction, AdditiveMeasure, additive_interaction
-from heartify.stats.inference.chi_square import ChiSquareTest, chi_square_test, log_chi_square_sf
 from heartify.stats.inference.likelihood_ratio import likelihood_ratio_spline_tests, likelihood_ratio_test
 from heartify.stats.inference.profile import ProfileInterval, profile_interval
 from heartify.stats.inference.robust import (

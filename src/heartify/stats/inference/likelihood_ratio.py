@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from heartify.stats.blocks import CohortBlock
+from heartify.stats.chi_square import ChiSquareTest, ratio_test
 from heartify.stats.errors import InvalidBlockError
-from heartify.stats.inference.chi_square import ChiSquareTest, chi_square_test
 from heartify.stats.inference.cohort import check_fit_belongs
 from heartify.stats.inference.wald import SplineTests, positions
 from heartify.stats.logistic import PooledLogisticFit, fit_pooled_logistic
@@ -36,7 +36,7 @@ def likelihood_ratio_test(blocks: Sequence[CohortBlock], fit: PooledLogisticFit,
     statistic = 2.0 * (fit.loglik - reduced.loglik)
     if statistic < -NEGATIVE_TOLERANCE * (1.0 + abs(fit.loglik)) or not np.isfinite(statistic):
         raise InvalidBlockError("the model without the terms fits better: the fit is not a maximum on these blocks")
-    return chi_square_test(max(statistic, 0.0), len(drop))
+    return ratio_test(fit.loglik, reduced.loglik, len(drop))
 
 
 def likelihood_ratio_spline_tests(

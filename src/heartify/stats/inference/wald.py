@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigvalsh
 
 from heartify.stats.blocks import FloatArray
+from heartify.stats.chi_square import ChiSquareTest, chi_square_test
 from heartify.stats.errors import InvalidBlockError, RankDeficientError
-from heartify.stats.inference.chi_square import ChiSquareTest, chi_square_test
 from heartify.stats.logistic import PooledLogisticFit
 from heartify.stats.newton import invert_information
 

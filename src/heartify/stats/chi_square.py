@@ -1,7 +1,7 @@
 """The chi-square tail that every test of k degrees of freedom ends in, carried as a decimal logarithm too.
 
-A cohort of 70,000 gives p-values far below the smallest double; the logarithm stays right there. Pure functions of two
-numbers.
+A cohort of 70,000 gives p-values far below the smallest double; the logarithm stays right there. Likelihood-ratio tests
+and tests of a quadratic form (Wald, score) start from what a fit holds. Pure functions of numbers.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from scipy.linalg import LinAlgError
 from scipy.special import gammainc, gammaincc, gammaln
 
-from heartify.stats.errors import InvalidBlockError
+from heartify.stats.blocks import FloatArray
+from heartify.stats.errors import InvalidBlockError, RankDeficientError
+from heartify.stats.newton import solve_information
 
 LEAST_DIRECT = 1e-280  # below it gammaincc nears underflow; the continued fraction takes over
 FRACTION_TERMS = 500
@@ -35,7 +38,37 @@ def chi_square_test(statistic: float, df: int) -> ChiSquareTest:
         InvalidBlockError: df below 1, or a statistic that is negative or not a number.
     """
     log_p = log_chi_square_sf(statistic, df)
-    return ChiSquareTest(float(statistic), df, math.exp(log_p), log_p / math.log(10.0))
+    return ChiSquareTest(float(statistic), df, float(gammaincc(df / 2.0, statistic / 2.0)), log_p / math.log(10.0))
+
+
+def ratio_test(loglik: float, reduced_loglik: float, df: int) -> ChiSquareTest:
+    """Return the likelihood-ratio test of a model against one with df parameters less; below zero counts as zero.
+
+    Raises:
+        InvalidBlockError: df below 1, or a log-likelihood that is not a number.
+    """
+    return chi_square_test(max(2.0 * (loglik - reduced_loglik), 0.0), df)
+
+
+def quadratic_test(vector: FloatArray, matrix: FloatArray) -> ChiSquareTest:
+    """Return the test of vector' matrix^-1 vector on as many degrees of freedom as the vector (k,) is long.
+
+    Raises:
+        RankDeficientError: the matrix is not positive definite.
+    """
+    return chi_square_test(quadratic_form(vector, matrix), vector.size)
+
+
+def quadratic_form(vector: FloatArray, matrix: FloatArray) -> float:
+    """Return vector' matrix^-1 vector of a vector (k,) and its variance (k, k); below zero counts as zero.
+
+    Raises:
+        RankDeficientError: the matrix is not positive definite.
+    """
+    try:
+        return max(float(vector @ solve_information(matrix, vector)), 0.0)
+    except LinAlgError as exc:
+        raise RankDeficientError("the variance of a test is singular") from exc
 
 
 def log_chi_square_sf(statistic: float, df: int) -> float:
