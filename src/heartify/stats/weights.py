@@ -10,13 +10,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
+from heartify.stats.intervals import Z_95, log_two_sided_p
 from heartify.stats.logistic import PooledLogisticFit
-
-Z_95 = float(ndtri(0.975))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +62,6 @@ def build_effect(beta: float, se: float) -> Effect:
     """Return the Wald effect of a log odds ratio and its standard error."""
     low, high = beta - Z_95 * se, beta + Z_95 * se
     return Effect(beta, se, low, high, _exp(beta), _exp(low), _exp(high))
-
-
-def log_two_sided_p(z: float) -> float:
-    """Return the natural logarithm of 2 (1 - Phi(|z|)), accurate in the far tail."""
-    return math.log(2.0) + float(log_ndtr(-abs(z)))
 
 
 def _weight(factor: str, beta: float, se: float, sd: float) -> Weight:

@@ -18,7 +18,7 @@ from heartify.enclave.analyses.risk_bands import Flags, Floats, as_fine_as, open
 from heartify.stats.competing.follow_up import FollowUp
 from heartify.stats.discrimination import auc_at, brier_at, calibration_at, uno_c
 from heartify.stats.errors import StatsError
-from heartify.stats.performance.predictions import Z_95
+from heartify.stats.intervals import Z_95
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)

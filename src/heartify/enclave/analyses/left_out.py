@@ -23,8 +23,8 @@ from heartify.stats.blocks import CohortBlock
 from heartify.stats.errors import StatsError
 from heartify.stats.firth import fit_firth
 from heartify.stats.heterogeneity import Interval, LeftOutHospital, Measure, leave_one_hospital_out, random_effects
+from heartify.stats.intervals import Z_95
 from heartify.stats.logistic import PooledLogisticFit
-from heartify.stats.weights import Z_95
 
 FEWEST_FOR_SUMMARY = 3
 _FIGURES = ("n", "events", "c", "c_low", "c_high", "slope_se", "slope", "slope_ci_low", "slope_ci_high",

@@ -20,6 +20,7 @@ from heartify.enclave.analyses.logistic_risks import complete_case_fit, fitted_r
 from heartify.enclave.analyses.risk_bands import Floats, as_fine_as, open_cuts, quantile_bands
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan_analyses import PerformanceSpec
+from heartify.stats.intervals import Z_95
 from heartify.stats.performance import (
     CorrectedMeasure,
     calibration,
@@ -27,7 +28,6 @@ from heartify.stats.performance import (
     delong_auc,
     flexible_calibration,
 )
-from heartify.stats.performance.predictions import Z_95
 
 APPARENT, CORRECTED = "apparent", "optimism-corrected"
 GROUPS = 10

@@ -21,6 +21,7 @@ from heartify.enclave.analyses.screen_null import ScreenNull
 from heartify.enclave.cases import Floats
 from heartify.enclave.study_data import StudyData
 from heartify.stats.errors import StatsError
+from heartify.stats.intervals import log_two_sided_p
 from heartify.stats.screening import (
     CandidateLoader,
     CandidateState,
@@ -32,7 +33,6 @@ from heartify.stats.screening import (
     screen,
     storey,
 )
-from heartify.stats.weights import log_two_sided_p
 
 CHUNK = 64
 REFIT_ROWS = 5_000_000  # rows that refits may pass over: some seconds

@@ -36,10 +36,10 @@ from heartify.enclave.analyses.weight_scales import WeightScales, weight_scales
 from heartify.enclave.study_data import StudyData
 from heartify.protocol.plan import Plan
 from heartify.protocol.plan_analyses import WeightsSpec
+from heartify.stats.intervals import Z_95
 from heartify.stats.logistic import PooledLogisticFit
-from heartify.stats.weights import Z_95
 
-MAX_REPLICATE_ROWS = 80_000_000  # rows times replicates: bounds the bootstrap's time
+MAX_REPLICATE_ROWS = 40_000_000  # rows times replicates: bounds the bootstrap's time
 Row = dict[str, Cell]
 
 

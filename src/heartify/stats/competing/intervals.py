@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
 
 from heartify.stats.blocks import FloatArray
-from heartify.stats.errors import InvalidBlockError
+from heartify.stats.intervals import normal_quantile
 
 ROUNDING = 1e-12  # a sum of increments this close to 1 is 1
 LARGEST_REACH = 700.0  # beyond it exp overflows, and the interval is all of (0, 1)
-
-
-def normal_quantile(level: float) -> float:
-    """Return the two-sided standard normal quantile of a confidence level.
-
-    Raises:
-        InvalidBlockError: the level is not strictly between 0 and 1.
-    """
-    if not 0.0 < level < 1.0:
-        raise InvalidBlockError("a confidence level lies strictly between 0 and 1")
-    return float(ndtri(0.5 + level / 2.0))
 
 
 def log_log_interval(p: FloatArray, se: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:

@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.design.columns import Columns
 from heartify.stats.design.splines import Spline, spline_basis
 from heartify.stats.design.terms import Design
 from heartify.stats.errors import InvalidBlockError
-
-Z_95 = float(ndtri(0.975))
+from heartify.stats.intervals import Z_95
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -15,9 +15,9 @@ from heartify.stats.competing.aalen_johansen import cumulative_incidence
 from heartify.stats.competing.event_table import table_of
 from heartify.stats.competing.fine_gray import fit_fine_gray
 from heartify.stats.competing.follow_up import FollowUp, IntArray
-from heartify.stats.competing.intervals import normal_quantile
 from heartify.stats.discrimination.survival_brier import checked_risk
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError
+from heartify.stats.intervals import normal_quantile
 
 MAX_GROUPS = 10
 

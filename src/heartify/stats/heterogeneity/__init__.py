@@ -9,7 +9,6 @@ from heartify.stats.heterogeneity.interaction import (
     likelihood_ratio_interaction,
     score_test_interactions,
 )
-from heartify.stats.heterogeneity.interval import Interval
 from heartify.stats.heterogeneity.leave_one_out import (
     LeaveOneOut,
     LeftOutHospital,
@@ -36,6 +35,7 @@ from heartify.stats.heterogeneity.per_hospital import (
 )
 from heartify.stats.heterogeneity.tau2 import Tau2Method
 from heartify.stats.heterogeneity.validation import Measure
+from heartify.stats.intervals import Interval
 
 __all__ = [
     "HartungKnapp",

@@ -14,7 +14,6 @@ import numpy as np
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.chi_square import chi_square_test
-from heartify.stats.heterogeneity.interval import Interval, check_level, normal_interval, t_interval
 from heartify.stats.heterogeneity.tau2 import (
     Tau2Method,
     check_estimates,
@@ -24,6 +23,7 @@ from heartify.stats.heterogeneity.tau2 import (
     typical_variance,
     weighted_mean,
 )
+from heartify.stats.intervals import Interval, check_level, normal_interval, t_interval
 
 
 @dataclass(frozen=True, slots=True)

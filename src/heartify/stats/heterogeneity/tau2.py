@@ -14,7 +14,7 @@ from scipy.special import chdtri
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError, NotConvergedError
-from heartify.stats.heterogeneity.interval import Interval
+from heartify.stats.intervals import Interval
 
 MAX_ITERATIONS = 1000
 MAX_HALVINGS = 60

@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, ndtri
+from scipy.special import expit
 
-from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks
+from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.importance.bootstrap import BootstrapSummary, bootstrap, summarise
 from heartify.stats.importance.refit import WeightedLogistic
 from heartify.stats.importance.terms import Term, check_terms
+from heartify.stats.inference.cohort import check_fit_belongs
+from heartify.stats.intervals import check_level, normal_quantile
 from heartify.stats.logistic import PooledLogisticFit
 
 REPLICATE_DECREMENT = 1e-6
@@ -186,7 +188,7 @@ class _Rows:
 
 
 def _result(exposure: Exposure, complement: float, se: float, level: float) -> AttributableFraction:
-    half = float(ndtri(0.5 + level / 2.0)) * se / complement
+    half = normal_quantile(level) * se / complement
     low, high = 1.0 - complement * math.exp(half), 1.0 - complement * math.exp(-half)
     return AttributableFraction(exposure.term.name, 1.0 - complement, se, low, high, level)
 
@@ -198,11 +200,6 @@ def _check_exposure(exposure: Exposure, p: int) -> None:
 
 
 def _check(blocks: Sequence[CohortBlock], fit: PooledLogisticFit, exposure: Exposure, level: float) -> None:
-    check_blocks(blocks)
-    if {block.name: block.n for block in blocks} != fit.n_by_block or list(fit.n_by_block) != [b.name for b in blocks]:
-        raise InvalidBlockError("the blocks are not those of the fit")
-    if blocks[0].X.shape[1] != len(fit.term_names):
-        raise InvalidBlockError("the blocks do not have the fit's columns")
+    check_fit_belongs(blocks, fit)
     _check_exposure(exposure, len(fit.term_names))
-    if not 0.0 < level < 1.0:
-        raise InvalidBlockError("a confidence level lies between 0 and 1")
+    check_level(level)

@@ -11,14 +11,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.inference.wald import positions
+from heartify.stats.intervals import Z_95
 from heartify.stats.logistic import PooledLogisticFit
-
-Z_95 = float(ndtri(0.975))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import null_space
-from scipy.special import ndtri
 
 from heartify.stats.blocks import CohortBlock, FloatArray
-from heartify.stats.errors import InvalidBlockError, NotConvergedError
+from heartify.stats.errors import NotConvergedError
 from heartify.stats.inference.cohort import StandardisedCohort, check_fit_belongs, standardise
+from heartify.stats.intervals import normal_quantile
 from heartify.stats.likelihood import LikelihoodSums
 from heartify.stats.logistic import PooledLogisticFit
 from heartify.stats.newton import maximise
@@ -84,9 +84,7 @@ def interval_from_profile(
         InvalidBlockError: a level outside (0, 1).
         NotConvergedError: a bound was not found.
     """
-    if not 0.0 < level < 1.0:
-        raise InvalidBlockError("the level of an interval lies between 0 and 1")
-    drop = float(ndtri((1.0 + level) / 2.0))
+    drop = normal_quantile(level)
     low, high = (_bound(profile, peak, estimate, side * se, drop) for side in (-1.0, 1.0))
     return ProfileInterval(name, estimate, low, high, level)
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
+from heartify.stats.intervals import Z_95
 from heartify.stats.likelihood import LikelihoodSums, logistic_sums
 from heartify.stats.logistic import fit_logistic
 from heartify.stats.newton import maximise
-from heartify.stats.performance.predictions import Z_95, Estimate, check_risks, normal_estimate, risk_log_odds
+from heartify.stats.performance.predictions import Estimate, check_risks, normal_estimate, risk_log_odds
 
 MOST_GROUPS = 10
 

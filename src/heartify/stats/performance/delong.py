@@ -15,8 +15,8 @@ from scipy.special import expit
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import DegenerateOutcomeError
-from heartify.stats.performance.predictions import Z_95, BoolArray, Estimate, check_scores, normal_estimate
-from heartify.stats.weights import log_two_sided_p
+from heartify.stats.intervals import Z_95, log_two_sided_p
+from heartify.stats.performance.predictions import BoolArray, Estimate, check_scores, normal_estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from scipy.special import expit
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
+from heartify.stats.intervals import Z_95
 from heartify.stats.logistic import PooledLogisticFit, fit_logistic
-from heartify.stats.performance.predictions import Z_95, check_risks, risk_log_odds
+from heartify.stats.performance.predictions import check_risks, risk_log_odds
 
 KNOT_QUANTILES = (0.05, 0.35, 0.65, 0.95)
 GRID_QUANTILES = (0.01, 0.99)

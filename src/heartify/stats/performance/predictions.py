@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError
+from heartify.stats.intervals import Z_95
 
 BoolArray = NDArray[np.bool_]
-Z_95 = float(ndtri(0.975))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
+from heartify.stats.intervals import Z_95
 from heartify.stats.survival.blocks import SurvivalSource
 from heartify.stats.survival.cox import CoxFit
 from heartify.stats.survival.fitted import fitted_rows, risk_set_means
@@ -105,6 +105,5 @@ def survival_curve(fit: CoxFit, baseline: StratumBaseline, x: FloatArray, times:
     spread = means - np.outer(offset, hazard)
     se = risk * np.sqrt(variance + np.einsum("it,ij,jt->t", spread, fit.covariance, spread))
     cumulative = hazard * risk
-    z = float(ndtri(0.975))
-    low, high = np.exp(-cumulative - z * se), np.minimum(np.exp(-cumulative + z * se), 1.0)
+    low, high = np.exp(-cumulative - Z_95 * se), np.minimum(np.exp(-cumulative + Z_95 * se), 1.0)
     return SurvivalCurve(times, cumulative, se, np.exp(-cumulative), low, high)

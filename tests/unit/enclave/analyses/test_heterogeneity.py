@@ -21,8 +21,8 @@ from heartify.enclave.analyses.hospital_interactions import interaction_rows
 from heartify.enclave.analyses.left_out import left_out_tables
 from heartify.stats.firth import fit_firth
 from heartify.stats.heterogeneity import random_effects
+from heartify.stats.intervals import Z_95
 from heartify.stats.logistic import fit_pooled_logistic
-from heartify.stats.weights import Z_95
 
 TRUTH = json.loads(
     (Path(__file__).resolve().parents[3] / "vectors" / "statistics" / "meta.json").read_text(encoding="utf-8")
