@@ -166,7 +166,7 @@ def run_analyses(data: StudyData) -> tuple[tuple[Table, ...], tuple[Skipped, ...
         except AnalysisSkippedError as exc:
             skipped.append(Skipped(analysis=analysis.name, reason=exc.reason))
             continue
-        except StatsError:
+        except (StatsError, np.linalg.LinAlgError, ArithmeticError):
             skipped.append(Skipped(analysis=analysis.name, reason="not_estimable"))
             continue
         released = [release_table(table, TABLES) for table in exact if table.rows]

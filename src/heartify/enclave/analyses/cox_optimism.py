@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartify.enclave.analyses.cox_risks import follow_up_of, log_hazards, strata_of
-from heartify.enclave.analyses.judged import Judged
+from heartify.enclave.analyses.judged import Judged, affordable_replicates
 from heartify.enclave.analyses.risk_bands import Floats
 from heartify.enclave.study_data import StudyData
 from heartify.stats.competing.follow_up import FollowUp
@@ -41,6 +41,7 @@ def corrected_concordance(data: StudyData, judged: Judged, replicates: int) -> d
     Raises:
         StatsError: the model has no estimates on the original rows.
     """
+    replicates = affordable_replicates(replicates, judged.rows.size)
     if replicates < 2:
         return {}
     numbers = np.arange(judged.rows.size, dtype=np.float64)

@@ -18,6 +18,9 @@ from heartify.enclave.analyses.analysis import AnalysisSkippedError
 from heartify.enclave.analyses.risk_bands import Codes, Flags, Floats
 from heartify.stats.blocks import CohortBlock
 
+MAX_REPLICATE_ROWS = 30_000_000  # rows times replicates: some minutes on one core, within the smallest size class
+LEAST_REPLICATES = 20  # fewer tell nothing of an optimism
+
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Judged:
@@ -48,3 +51,12 @@ def judged_rows(blocks: Sequence[CohortBlock]) -> Judged:
 def outcomes(blocks: Sequence[CohortBlock]) -> Floats:
     """Return the outcomes (n,) of all blocks."""
     return np.concatenate([block.y for block in blocks])
+
+
+def affordable_replicates(asked: int, rows: int) -> int:
+    """Return how many replicates of a bootstrap over so many rows fit the time of a size class; 0 for none.
+
+    A plan that was paid for must not die of its bootstrap: large cohorts get fewer replicates, which they need less.
+    """
+    affordable = min(asked, MAX_REPLICATE_ROWS // max(rows, 1))
+    return affordable if affordable >= min(asked, LEAST_REPLICATES) else 0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from heartify.enclave.analyses.judged import Judged, outcomes
+from heartify.enclave.analyses.judged import Judged, affordable_replicates, outcomes
 from heartify.enclave.analyses.logistic_risks import as_risks, linear_predictor
 from heartify.enclave.analyses.risk_bands import Floats
 from heartify.enclave.main_fit import fit_logistic_model
@@ -90,6 +90,7 @@ def corrected_measures(data: StudyData, judged: Judged, replicates: int) -> dict
     Raises:
         StatsError: the model has no estimates on the original rows.
     """
+    replicates = affordable_replicates(replicates, judged.rows.size)
     if replicates < 2:
         return {}
     cohort = _Cohort(data, judged)
