@@ -8,8 +8,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from heartify.stats import DegenerateOutcomeError, InvalidBlockError, auc, fit_logistic, weights
+from heartify.stats.factor_weights import build_effect
 from heartify.stats.intervals import log_two_sided_p
-from heartify.stats.weights import build_effect
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from scipy.linalg import eigvalsh, solve
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.chi_square import chi_square_test
-from heartify.stats.competing.event_table import EventTable
+from heartify.stats.competing.event_counts import EventTable
 from heartify.stats.competing.follow_up import IntArray
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
 

@@ -12,10 +12,10 @@ from enum import Enum
 import numpy as np
 
 from heartify.stats.blocks import FloatArray
-from heartify.stats.competing.event_table import table_of
+from heartify.stats.competing.event_counts import table_of
 from heartify.stats.competing.follow_up import BoolArray, FollowUp
 from heartify.stats.competing.intervals import step_before
-from heartify.stats.competing.kaplan_meier import product_limit
+from heartify.stats.competing.product_limit import product_limit
 
 
 class CensoringTies(Enum):

@@ -12,7 +12,7 @@ import numpy as np
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.competing.aalen_johansen import cumulative_incidence
-from heartify.stats.competing.event_table import table_of
+from heartify.stats.competing.event_counts import table_of
 from heartify.stats.competing.fine_gray import fit_fine_gray
 from heartify.stats.competing.follow_up import FollowUp, IntArray
 from heartify.stats.discrimination.survival_brier import checked_risk

@@ -13,11 +13,11 @@ from heartify.stats.importance.attributable_fraction import (
     fraction_from_odds_ratios,
     weighted_fractions,
 )
-from heartify.stats.importance.bootstrap import BootstrapDraws, BootstrapSummary, bootstrap, draw_weights, summarise
 from heartify.stats.importance.dominance import Dominance, R2Measure, logistic_dominance, r_squared
 from heartify.stats.importance.partial import PartialTest, PartialTests, partial_tests, partial_tests_of_fit
 from heartify.stats.importance.ranks import RankSummary, rank_largest_first, summarise_ranks
 from heartify.stats.importance.refit import Refit, WeightedLogistic
+from heartify.stats.importance.resampling import BootstrapDraws, BootstrapSummary, bootstrap, draw_weights, summarise
 from heartify.stats.importance.shapley import ExactDominance, SampledDominance, exact_dominance, sampled_dominance
 from heartify.stats.importance.terms import Term, check_terms, single_column_terms
 from heartify.stats.importance.weight_bootstrap import Ranked, WeightsBootstrap, bootstrap_weights

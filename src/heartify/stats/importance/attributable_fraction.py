@@ -18,8 +18,8 @@ from scipy.special import expit
 
 from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.errors import InvalidBlockError
-from heartify.stats.importance.bootstrap import BootstrapSummary, bootstrap, summarise
 from heartify.stats.importance.refit import WeightedLogistic
+from heartify.stats.importance.resampling import BootstrapSummary, bootstrap, summarise
 from heartify.stats.importance.terms import Term, check_terms
 from heartify.stats.inference.cohort import check_fit_belongs
 from heartify.stats.intervals import check_level, normal_quantile

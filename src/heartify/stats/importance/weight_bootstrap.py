@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from heartify.stats.blocks import CohortBlock, FloatArray, pooled_moments
-from heartify.stats.importance.bootstrap import BootstrapDraws, BootstrapSummary, bootstrap, summarise
 from heartify.stats.importance.dominance import LogisticWorth, R2Measure, dominance_of
 from heartify.stats.importance.partial import wald_chi2
 from heartify.stats.importance.ranks import RankSummary, summarise_ranks
 from heartify.stats.importance.refit import Refit, WeightedLogistic
+from heartify.stats.importance.resampling import BootstrapDraws, BootstrapSummary, bootstrap, summarise
 from heartify.stats.importance.terms import Term, check_terms
 
 REPLICATE_DECREMENT = 1e-6  # 1e-6 standard errors after the last step: far below what a bootstrap can resolve

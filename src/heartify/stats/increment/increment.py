@@ -27,8 +27,8 @@ from heartify.stats.increment.reclassification import (
 from heartify.stats.increment.tests import AddedColumnsTest, compare_fits
 from heartify.stats.newton import Maximum
 from heartify.stats.performance.brier import BrierScore, brier_score, prediction_sums
-from heartify.stats.performance.decision_curve import NetBenefitDifference, net_benefit_differences
 from heartify.stats.performance.delong import AucEstimate, auc_difference, delong_auc
+from heartify.stats.performance.net_benefit import NetBenefitDifference, net_benefit_differences
 from heartify.stats.performance.optimism import (
     MOST_FAILED,
     OptimismCorrection,

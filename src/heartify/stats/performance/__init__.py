@@ -5,18 +5,17 @@ from a hospital's own rows; `PredictionSums` add up over parts and hospitals.
 """
 
 from heartify.stats.performance.brier import BrierScore, PredictionSums, brier_score, prediction_sums
-from heartify.stats.performance.calibration import (
+from heartify.stats.performance.calibration_curve import (
+    CalibrationPoint,
+    FlexibleCalibration,
+    flexible_calibration,
+)
+from heartify.stats.performance.calibration_measures import (
     Calibration,
     CalibrationGroup,
     calibration,
     calibration_groups,
     calibration_in_the_large,
-)
-from heartify.stats.performance.decision_curve import (
-    DecisionPoint,
-    NetBenefitDifference,
-    decision_curve,
-    net_benefit_differences,
 )
 from heartify.stats.performance.delong import (
     AucEstimate,
@@ -25,10 +24,11 @@ from heartify.stats.performance.delong import (
     compare_unnested_aucs,
     delong_auc,
 )
-from heartify.stats.performance.flexible_calibration import (
-    CalibrationPoint,
-    FlexibleCalibration,
-    flexible_calibration,
+from heartify.stats.performance.net_benefit import (
+    DecisionPoint,
+    NetBenefitDifference,
+    decision_curve,
+    net_benefit_differences,
 )
 from heartify.stats.performance.optimism import (
     RISK_MEASURES,
@@ -39,7 +39,7 @@ from heartify.stats.performance.optimism import (
 )
 from heartify.stats.performance.predictions import Estimate
 from heartify.stats.performance.r2 import ExplainedVariation, LikelihoodR2, explained_variation, likelihood_r2
-from heartify.stats.performance.roc_curve import RocPoint, roc_curve
+from heartify.stats.performance.roc_points import RocPoint, roc_curve
 
 __all__ = [
     "RISK_MEASURES",

@@ -12,10 +12,10 @@ from heartify.stats.scores.framingham import (
     framingham_lipid,
 )
 from heartify.stats.scores.inputs import ScoreInput
-from heartify.stats.scores.prevent import PreventInputs, PreventOutcome, prevent
+from heartify.stats.scores.prevent_equations import PreventInputs, PreventOutcome, prevent
 from heartify.stats.scores.registry import SCORES, Score, find_score
 from heartify.stats.scores.result import AgeRange, ScoreResult
-from heartify.stats.scores.score2 import RiskRegion, Score2Inputs, score2, score2_older
+from heartify.stats.scores.score2_equations import RiskRegion, Score2Inputs, score2, score2_older
 from heartify.stats.scores.validation import ScoreValidation, validate_score
 
 __all__ = [

@@ -23,14 +23,14 @@ from heartify.stats.scores.framingham import (
     framingham_lipid,
 )
 from heartify.stats.scores.inputs import ScoreInput
-from heartify.stats.scores.prevent import AGES as PREVENT_AGES
-from heartify.stats.scores.prevent import INPUTS as PREVENT_INPUTS
-from heartify.stats.scores.prevent import PreventInputs, PreventOutcome, prevent
+from heartify.stats.scores.prevent_equations import AGES as PREVENT_AGES
+from heartify.stats.scores.prevent_equations import INPUTS as PREVENT_INPUTS
+from heartify.stats.scores.prevent_equations import PreventInputs, PreventOutcome, prevent
 from heartify.stats.scores.result import AgeRange, ScoreResult
-from heartify.stats.scores.score2 import AGES as SCORE2_AGES
-from heartify.stats.scores.score2 import AGES_OLDER as SCORE2_OP_AGES
-from heartify.stats.scores.score2 import INPUTS as SCORE2_INPUTS
-from heartify.stats.scores.score2 import RiskRegion, Score2Inputs, score2, score2_older
+from heartify.stats.scores.score2_equations import AGES as SCORE2_AGES
+from heartify.stats.scores.score2_equations import AGES_OLDER as SCORE2_OP_AGES
+from heartify.stats.scores.score2_equations import INPUTS as SCORE2_INPUTS
+from heartify.stats.scores.score2_equations import RiskRegion, Score2Inputs, score2, score2_older
 
 FRAMINGHAM_CITATION = "D'Agostino et al. 2008, Circulation 117:743"
 SCORE2_CITATION = "SCORE2 working group 2021, Eur Heart J 42:2439"

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.performance.brier import BrierScore, brier_score, prediction_sums
-from heartify.stats.performance.calibration import Calibration, CalibrationGroup, calibration, calibration_groups
+from heartify.stats.performance.calibration_measures import (
+    Calibration,
+    CalibrationGroup,
+    calibration,
+    calibration_groups,
+)
 from heartify.stats.performance.delong import AucEstimate, delong_auc
 from heartify.stats.scores.result import ScoreResult
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks, pooled_sd
 from heartify.stats.errors import InvalidBlockError, NotConvergedError, SeparationError, StatsError
+from heartify.stats.factor_weights import Effect, build_effect
 from heartify.stats.intervals import log_two_sided_p
 from heartify.stats.logistic import fit_pooled_logistic
 from heartify.stats.screening.candidates import CandidateBlock, as_doubles, check_rows
 from heartify.stats.screening.missing import check_finite_or_missing
-from heartify.stats.weights import Effect, build_effect
 
 
 class TermFit(Protocol):

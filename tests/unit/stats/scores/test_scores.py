@@ -28,7 +28,7 @@ from heartify.stats.scores import (
 )
 from heartify.stats.scores import framingham as framingham_tables
 from heartify.stats.scores.prevent_coefficients import COLUMNS, TEN_YEARS, THIRTY_YEARS
-from heartify.stats.scores.score2 import FEMALE_40_69, FEMALE_70, MALE_40_69, MALE_70
+from heartify.stats.scores.score2_equations import FEMALE_40_69, FEMALE_70, MALE_40_69, MALE_70
 
 EQUATIONS = Path(__file__).resolve().parents[4] / ".." / "shared" / "data" / "risk_equations.json"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heartify.stats.blocks import FloatArray
-from heartify.stats.competing.event_table import EventTable
+from heartify.stats.competing.event_counts import EventTable
 from heartify.stats.competing.follow_up import IntArray
 from heartify.stats.competing.intervals import log_log_interval, step_at
 from heartify.stats.errors import InvalidBlockError
