@@ -25,12 +25,15 @@ from heartify.lab.report.number_text import (
     se_decimals,
 )
 from heartify.lab.report.plots.table_rows import Row
-from heartify.lab.report.table_words import TableWords, heading_words
+from heartify.lab.report.table_words import TableWords, heading_words, label_words
 from heartify.protocol.result import Cell
 
 DASH = Figure("—", "")
 _NAMES = frozenset({"term", "factor", "candidate", "column", "missing", "interaction"})
 """Columns whose labels are names of the plan or the dictionary, shown by their titles."""
+
+_MEASURES = frozenset({"measure", "test"})
+"""Columns whose labels are names of measures and tests, shown as they are written."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,16 +54,30 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShownCell:
-    """One cell: a figure, and the bounds behind it; `is_hidden` for what is suppressed or not estimable."""
+    """One cell: figures and the signs between them, and those of a second line; `is_repeated` as in the row above."""
 
-    figure: Figure | None
-    low: Figure | None = None
-    high: Figure | None = None
+    pieces: tuple[Figure, ...]
+    second_line: tuple[Figure, ...] = ()
+    is_label: bool = False
+    is_repeated: bool = False
 
     @property
     def is_hidden(self) -> bool:
         """Return whether there is nothing to show."""
-        return self.figure is DASH
+        return self.pieces == (DASH,)
+
+
+HIDDEN = ShownCell((DASH,))
+
+
+def word_cell(words: str, *, is_repeated: bool = False) -> ShownCell:
+    """Return a cell of words."""
+    return ShownCell((sign(words),), is_label=True, is_repeated=is_repeated)
+
+
+def sign(words: str) -> Figure:
+    """Return what stands between figures, or words in their place."""
+    return Figure(words, "")
 
 
 def build_layout(name: str, columns: Sequence[str], words: TableWords, ratio: str) -> tuple[Layout, ...]:
@@ -123,21 +140,29 @@ def build_cell(item: Layout, row: Row, titles: Mapping[str, str]) -> ShownCell:
         return _ratio_cell(item, row)
     figure = None if item.column is None else _figure(item.column, row, titles)
     if item.low is None or item.high is None:
-        return ShownCell(figure)
+        return ShownCell((figure or DASH,), is_label=item.is_label)
     low, high = _figure(item.low, row, titles), _figure(item.high, row, titles)
     if figure is DASH or (low is DASH and high is DASH):
-        return ShownCell(figure or DASH)
-    return ShownCell(figure, low, high)
+        return ShownCell((figure or DASH,))
+    return _interval_cell(figure, low, high)
+
+
+def _interval_cell(figure: Figure | None, low: Figure, high: Figure) -> ShownCell:
+    if figure is None:
+        return ShownCell((low, sign(" to "), high))
+    return ShownCell((figure, sign(" ("), low, sign(" to "), high, sign(")")))
 
 
 def _ratio_cell(item: Layout, row: Row) -> ShownCell:
     cells = [_number(row.get(column.name)) for column in (item.column, item.low, item.high) if column is not None]
     logs = [value for value in cells if value is not None]
     if len(logs) != 3:
-        return ShownCell(DASH) if not logs else ShownCell(_one_ratio(cells[0]))
+        return ShownCell((_one_ratio(cells[0]),)) if logs else HIDDEN
     ratios = (ratio_of_log_odds(logs[0]), ratio_of_log_odds(logs[1]), ratio_of_log_odds(logs[2]))
     shown = ratio_interval(logs[0], ratios, ratio_decimals(ratios))
-    return ShownCell(shown.estimate, shown.low, shown.high)
+    if not shown.bounds:
+        return ShownCell((shown.estimate,))
+    return _interval_cell(shown.estimate, shown.low, shown.high)
 
 
 def _one_ratio(log_ratio: float | None) -> Figure:
@@ -150,7 +175,8 @@ def _figure(column: Column, row: Row, titles: Mapping[str, str]) -> Figure:
     if cell is None:
         return DASH
     if isinstance(cell, str):
-        return Figure(titles.get(cell, cell) if column.name in _NAMES else cell, "")
+        words = titles.get(cell, cell) if column.name in _NAMES else cell
+        return Figure(label_words(cell) if column.name in _MEASURES else words, "")
     if column.kind in {Kind.NUMBER, Kind.COUNT}:
         return count_figure(int(cell))
     se = None if column.se is None else _number(row.get(column.se))

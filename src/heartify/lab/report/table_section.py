@@ -1,7 +1,7 @@
 """The part of the page with every table of the result: grouped by analysis, each with its words and its plots.
 
-Generic on purpose: a table is laid out from the kinds of its columns, so that one that the closed list gains later is
-shown before anybody has drawn a plot for it. Tables come in the order of the closed list within their group.
+A table is laid out from the kinds of its columns, so that one that the closed list gains later is shown before anybody
+has drawn a plot for it or arranged it otherwise than row by row. Within a group, tables come in the group's order.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from heartify.lab.report.arrangements import arrange
 from heartify.lab.report.plots import Drawing, draw_plots
 from heartify.lab.report.plots.table_rows import rows_of
-from heartify.lab.report.table_cells import Layout, ShownCell, build_cell, build_layout
+from heartify.lab.report.table_cells import build_layout
 from heartify.lab.report.table_groups import GROUPS, SKIPPED, Group, analysis_words
+from heartify.lab.report.table_views import Source, TableView
 from heartify.lab.report.table_words import table_words
 from heartify.lab.report.weights_table import column_title
 from heartify.protocol.plan import Plan
 from heartify.protocol.result import StudyResult, Table
-
-FOLD_FROM, FOLD_UNDER_PLOT_FROM = 60, 16
-"""A table of so many rows is folded away, under a plot sooner than without one; it opens with a click and in print."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,19 +28,9 @@ class ShownTable:
     anchor: str
     title: str
     explanation: str
-    columns: tuple[Layout, ...]
-    rows: tuple[tuple[ShownCell, ...], ...]
+    lead: str
+    views: tuple[TableView, ...]
     drawings: tuple[Drawing, ...]
-
-    @property
-    def is_folded(self) -> bool:
-        """Return whether the table is long enough to be folded away."""
-        return len(self.rows) >= (FOLD_UNDER_PLOT_FROM if self.drawings else FOLD_FROM)
-
-    @property
-    def has_hidden(self) -> bool:
-        """Return whether a cell is a dash, which wants a legend."""
-        return any(cell.is_hidden for row in self.rows for cell in row)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,11 +110,13 @@ def _table(
     words = table_words(table.name)
     ratio = "hazard ratio" if words.hazard or result.model == "cox" else "odds ratio"
     layout = build_layout(table.name, table.columns, words, ratio)
-    rows = tuple(tuple(build_cell(item, row, titles) for item in layout) for row in rows_of(table))
+    source = Source(rows_of(table), layout, titles, ratio)
+    arranged = arrange(table.name, words.title, source, has_plots=bool(drawings))
     alone = words.ratio and curved and "factor" in table.columns and "at" not in table.columns
     caution = f" The columns of a spline ({', '.join(curved)}) are not to be read one by one." if alone else ""
     explanation = words.explanation + caution
-    return ShownTable(table_anchor(table.name), words.title, explanation, layout, rows, drawings)
+    anchor = table_anchor(table.name)
+    return ShownTable(anchor, words.title, explanation, arranged.lead, arranged.views, drawings)
 
 
 def _all_titles(result: StudyResult, titles: Mapping[str, str]) -> dict[str, str]:

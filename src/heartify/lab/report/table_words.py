@@ -44,7 +44,7 @@ HEADINGS: Mapping[str, str] = {
     "non_events": "non-events",
     "rhat": "R̂",
     "missing_information": "missing information",
-    "first": "share of resamples ranked first",
+    "first": "share ranked first",
     "band": "95 % band",
     "prediction": "prediction interval",
     "heterogeneity_p": "p of heterogeneity",
@@ -55,6 +55,27 @@ HEADINGS: Mapping[str, str] = {
     "cause": "event",
 }
 """Headings of columns, and of the columns of intervals, that mean the same in every table."""
+
+LABELS: Mapping[str, str] = {
+    "wald": "Wald",
+    "auc": "AUC",
+    "c": "C",
+    "o/e": "O/E",
+    "harrell-c": "Harrell’s C",
+    "uno-c": "Uno’s C",
+    "brier": "Brier score",
+    "scaled-brier": "scaled Brier score",
+    "cox-snell-r2": "R² (Cox–Snell)",
+    "nagelkerke-r2": "R² (Nagelkerke)",
+    "mcfadden-r2": "R² (McFadden)",
+    "mcfadden": "R² (McFadden)",
+    "tjur-r2": "R² (Tjur)",
+    "idi": "IDI",
+    "o'quigley-xu-stare": "R² (O’Quigley–Xu–Stare)",
+    "in-the-large": "in the large",
+    "lambda gc": "λGC",
+}
+"""Labels of the closed list that are names of tests and measures, as they are written."""
 
 _P_OF_REFIT = {
     "refit_estimate": "refit β",
@@ -266,6 +287,11 @@ TABLE_WORDS: Mapping[str, TableWords] = {
 def table_words(name: str) -> TableWords:
     """Return a table's words; for one that this version has none for, its own name."""
     return TABLE_WORDS.get(name) or TableWords(name.replace("_", " ").capitalize(), "A table of the closed list.")
+
+
+def label_words(label: str) -> str:
+    """Return how a name of a test or measure is written."""
+    return LABELS.get(label, label)
 
 
 def heading_words(words: TableWords, column: str) -> str:

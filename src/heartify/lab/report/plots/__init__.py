@@ -6,6 +6,7 @@ from heartify.lab.report.plots.bars import draw_missingness, draw_stability
 from heartify.lab.report.plots.calibration import draw_calibration
 from heartify.lab.report.plots.decision_curve import draw_increment_net_benefit, draw_net_benefit
 from heartify.lab.report.plots.drawing import Drawing, Shape
+from heartify.lab.report.plots.flow_chart import draw_flow
 from heartify.lab.report.plots.hospital_forests import draw_hospital_forests
 from heartify.lab.report.plots.importance import (
     draw_attributable_fraction,
@@ -28,6 +29,7 @@ def draw_plots(result: StudyResult, plan: Plan, titles: Mapping[str, str]) -> Ma
     threshold = None if plan.selection is None else plan.selection.threshold
     calibration = draw_calibration(result)
     drawings = {
+        "flow": draw_flow(result, titles),
         "missingness": draw_missingness(result, titles),
         "curves": draw_spline_curves(result, titles),
         "survival": draw_survival(result),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from heartify.lab.report.plots.drawing import Drawing, Shape, box, line, text
 from heartify.lab.report.plots.scale import Scale, linear_ticks
-from heartify.lab.report.plots.table_rows import Row, label, number, rows_of
+from heartify.lab.report.plots.table_rows import EVERYBODY, Row, label, number, rows_of
 from heartify.protocol.result import StudyResult
 
 MAX_BARS = 60
@@ -20,11 +20,16 @@ Bar = tuple[str, float]
 
 
 def draw_missingness(result: StudyResult, titles: Mapping[str, str]) -> tuple[Drawing, ...]:
-    """Return the shares of missing values that are known, the largest first."""
-    bars = [
-        (f"{titles.get(label(row, 'factor'), label(row, 'factor'))}, {label(row, 'hospital')}", share)
+    """Return the shares of missing values that are known, the largest first; of all hospitals where they are shown."""
+    known = [
+        (row, share)
         for row in rows_of(result.table("missingness"))
         if (share := _missing_share(row)) is not None and share > 0
+    ]
+    pooled = [item for item in known if label(item[0], "hospital") == EVERYBODY]
+    bars = [
+        (f"{titles.get(label(row, 'factor'), label(row, 'factor'))}, {label(row, 'hospital')}", share)
+        for row, share in pooled or known
     ]
     bars.sort(key=lambda bar: -bar[1])
     return _bars("Missing values", "share missing", bars[:MAX_BARS], None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from heartify.lab.report.number_text import fixed_text
 from heartify.lab.report.plots.drawing import Drawing
 from heartify.lab.report.plots.line_forest import ForestAxis, ForestLine, axis_ends, build_forest
 from heartify.lab.report.plots.scale import linear_ticks, spanning_scale
-from heartify.lab.report.plots.table_rows import Row, label, number, rows_of
+from heartify.lab.report.plots.table_rows import Row, groups, label, number, rows_of
 from heartify.protocol.result import StudyResult
 
 
@@ -29,16 +29,25 @@ def draw_per_sd(result: StudyResult, titles: Mapping[str, str]) -> tuple[Drawing
 
 
 def draw_attributable_fraction(result: StudyResult, titles: Mapping[str, str]) -> tuple[Drawing, ...]:
-    """Return the attributable fractions, each with its method and reference."""
-    return _scale_plot(
-        result, titles, "attributable_fraction", "fraction", "attributable fraction (a model's arithmetic)"
+    """Return the attributable fractions, a plot for each method."""
+    rows = groups(rows_of(result.table("attributable_fraction")), "method")
+    return tuple(
+        drawing
+        for method, own in rows.items()
+        for drawing in _rows_plot(own, titles, "fraction", f"attributable fraction by {method or 'the model'}")
     )
 
 
 def _scale_plot(
     result: StudyResult, titles: Mapping[str, str], name: str, column: str, axis_name: str
 ) -> tuple[Drawing, ...]:
-    found = [row for row in rows_of(result.table(name)) if number(row, column) is not None]
+    return _rows_plot(rows_of(result.table(name)), titles, column, axis_name)
+
+
+def _rows_plot(
+    table_rows: Sequence[Row], titles: Mapping[str, str], column: str, axis_name: str
+) -> tuple[Drawing, ...]:
+    found = [row for row in table_rows if number(row, column) is not None]
     rows = sorted(found, key=lambda row: -abs(number(row, column) or 0.0))
     if not rows:
         return ()
@@ -52,8 +61,7 @@ def _scale_plot(
 
 
 def _line(row: Row, column: str, titles: Mapping[str, str]) -> ForestLine:
-    name, method = label(row, "term"), label(row, "method")
-    title = titles.get(name, name) + (f" ({method})" if method else "")
+    title = titles.get(label(row, "term"), label(row, "term"))
     estimate, low, high = number(row, column), number(row, "ci_low"), number(row, "ci_high")
     return ForestLine(title, _value(row, (estimate or 0.0, low, high)), estimate, low, high)
 

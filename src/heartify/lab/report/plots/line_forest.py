@@ -14,7 +14,7 @@ from heartify.lab.report.plots.drawing import Drawing, Shape, diamond, dot, line
 from heartify.lab.report.plots.scale import Scale, Tick
 
 WIDTH = 720.0
-_AXIS_LEFT, _AXIS_RIGHT = 235.0, 535.0
+_AXIS_LEFT, _AXIS_RIGHT = 235.0, 525.0
 _HEAD, _ROW, _FOOT = 32.0, 25.0, 44.0
 _LABEL_CHARACTERS = 33
 

@@ -8,6 +8,9 @@ from heartify.protocol.result import Cell, Table
 
 Row = Mapping[str, Cell]
 
+EVERYBODY = "all hospitals"
+"""The label of a row over all hospitals."""
+
 
 def rows_of(table: Table | None) -> tuple[Row, ...]:
     """Return the rows of a table by column name; none where there is no table."""
