@@ -133,7 +133,7 @@ def test_table_1_has_groups_across_and_the_hospitals_are_folded():
     assert texts(found.views[0])[:3] == [
         ["factor", "measure", "all | n = 300", "event | n = 100"],
         ["Age", "mean (SD)", "57.7 (12.3)", "57.7 (12.3)"],
-        ["Age", "median [5th to 95th percentile]", "58 [40 to 78]", "58 [40 to 78]"],
+        ["Age", "median [5th–95th percentile]", "58 [40 to 78]", "58 [40 to 78]"],
     ]
     assert [bool(view.summary) for view in found.views] == [False, True]
     assert found.views[0].rows[1][0].is_repeated
@@ -241,7 +241,25 @@ def test_apparent_and_corrected_measures_stand_side_by_side():
     ]
 
 
-@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_a_screens_summary_has_one_value_for_each_measure():
+    found = arranged("screen_summary", {"measure": "hits", "number": 4}, {"measure": "lambda gc", "value": 1.04})
+
+    assert texts(found.views[0]) == [["measure", "value"], ["hits", "4"], ["λGC", "1.04"]]
+
+
+def test_a_hit_has_both_ratios_and_its_heterogeneity_and_all_figures_are_folded_below():
+    hit = {"candidate": "sbp", "n": 970, "se": 0.1, "estimate": 0.5, "ci_low": 0.3, "ci_high": 0.7, "q": math.log(0.04),
+           "hospitals": 3, "heterogeneity": 4.0, "heterogeneity_df": 2, "i2": 0.5, "refit": "firth", "refit_se": 0.1,
+           "refit_estimate": 0.4, "refit_ci_low": 0.2, "refit_ci_high": 0.6}  # fmt: skip
+
+    found = arranged("screen_hits", hit)
+
+    assert texts(found.views[0])[1] == ["Systolic blood pressure", "970", "<0.001", "0.040", "1.65 (1.35 to 2.01)",
+                                        "1.49 (1.22 to 1.82) | firth", "4 (2) | p 0.14", "0.50"]  # fmt: skip
+    assert [bool(view.summary) for view in found.views] == [False, True]
+
+
+@pytest.mark.parametrize("name", sorted(ARRANGEMENTS.keys() - {"screen_summary"}))
 def test_an_arrangement_holds_every_figure_that_was_released_and_no_other_but_ratios(name):
     kinds = {column.name: column.kind for column in TABLES[name].columns}
     examples = {Kind.COUNT: 137, Kind.SE: 0.0123, Kind.ESTIMATE: 0.2345, Kind.BOUND: 0.2567, Kind.NUMBER: 3}
@@ -259,7 +277,7 @@ def test_an_arrangement_holds_every_figure_that_was_released_and_no_other_but_ra
     assert all({str(cell), exact_text(cell)} & figures(found) for cell in released)
 
 
-@pytest.mark.parametrize("name", ARRANGEMENTS)
+@pytest.mark.parametrize("name", sorted(ARRANGEMENTS.keys() - {"screen_summary"}))
 def test_a_table_with_other_columns_or_two_rows_for_one_place_is_shown_row_by_row(name):
     columns = [column.name for column in TABLES[name].columns if column.kind is Kind.LABEL]
     layout = build_layout(name, columns, table_words(name), "odds ratio")
@@ -269,6 +287,12 @@ def test_a_table_with_other_columns_or_two_rows_for_one_place_is_shown_row_by_ro
 
     assert [len(view.rows) for view in found.views] == [2]
     assert found.views[0].summary == ""
+
+
+def test_a_summary_with_two_values_in_a_row_is_shown_row_by_row():
+    found = arranged("screen_summary", {"measure": "hits", "number": 4, "value": 1.04})
+
+    assert texts(found.views[0]) == [["measure", "number", "value"], ["hits", "4", "1.04"]]
 
 
 class Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from heartify.disclosure.tables import TABLES
-from heartify.lab.report import cohort_views, model_views
+from heartify.lab.report import cohort_views, model_views, screen_views
 from heartify.lab.report.table_views import Arrangement, Source, folded, plain_view
 
 FOLD_FROM, FOLD_UNDER_PLOT_FROM = 60, 16
@@ -25,6 +25,8 @@ ARRANGEMENTS: Mapping[str, Callable[[Source], Arrangement | None]] = {
     "meta_analysis": model_views.meta_analysis,
     "discrimination": model_views.by_evaluation,
     "accuracy": model_views.by_evaluation,
+    "screen_summary": screen_views.screen_summary,
+    "screen_hits": screen_views.screen_hits,
     "calibration": model_views.by_evaluation,
 }
 

@@ -16,7 +16,7 @@ from heartify.lab.report.table_cells import DASH, ShownCell, sign
 from heartify.lab.report.table_views import Arrangement, Heading, Source, TableView, folded, line_rows, plain_view
 
 NO_FINDING = "no finding"
-_MEASURES = ("mean (SD)", "median [5th to 95th percentile]")
+_MEASURES = ("mean (SD)", "median [5th–95th percentile]")
 _PERCENT = "Percentages are worked out from the rounded counts shown, within each factor, group and column."
 
 

@@ -74,6 +74,7 @@ LABELS: Mapping[str, str] = {
     "o'quigley-xu-stare": "R² (O’Quigley–Xu–Stare)",
     "in-the-large": "in the large",
     "lambda gc": "λGC",
+    "pi0": "π₀",
 }
 """Labels of the closed list that are names of tests and measures, as they are written."""
 
