@@ -14,15 +14,12 @@ import numpy as np
 from scipy.special import expit
 
 from heartify.stats.blocks import CohortBlock, FloatArray
-from heartify.stats.errors import NotConvergedError
 from heartify.stats.firth.firth import FirthFit
 from heartify.stats.firth.penalised import hat_diagonal
 from heartify.stats.inference.cohort import HospitalRows, StandardisedCohort, check_fit_belongs, standardise
 from heartify.stats.likelihood import LikelihoodSums
 from heartify.stats.newton import invert_information, maximise
-
-MAX_ITERATIONS = 200
-SHIFT_TOLERANCE = 1e-13
+from heartify.stats.offset_intercept import fit_offset_intercept
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -49,7 +46,7 @@ def flic(blocks: Sequence[CohortBlock], fit: FirthFit) -> PredictionCoefficients
         own = coef[0] + (coef[len(fit.estimates.term_names) + index] if index else 0.0)
         predictors.append(own + block.X @ fit.estimates.term_coef)
     moved = coef.copy()
-    moved[0] += _shift(predictors, fit.estimates.events)
+    moved[0] += fit_offset_intercept(np.concatenate(predictors), fit.estimates.events).value
     return PredictionCoefficients(fit.estimates.names, moved)
 
 
@@ -74,21 +71,6 @@ def flac(blocks: Sequence[CohortBlock], fit: FirthFit) -> PredictionCoefficients
 
     maximum = maximise(evaluate, np.append(parameters, 0.0), _watch_nothing)
     return PredictionCoefficients(fit.estimates.names, cohort.T @ maximum.parameters[:-1])
-
-
-def _shift(predictors: list[FloatArray], events: int) -> float:
-    # The mean risk rises with the shift, so Newton's steps on the log odds scale, capped at one, cannot leave it.
-    shift = 0.0
-    for _ in range(MAX_ITERATIONS):
-        missing, weight = float(events), 0.0
-        for eta in predictors:
-            missing -= float(expit(eta + shift).sum())
-            weight += float((expit(eta + shift) * expit(-eta - shift)).sum())
-        step = float(np.clip(missing / weight, -1.0, 1.0)) if weight > 0.0 else float(np.sign(missing))
-        shift += step
-        if abs(step) < SHIFT_TOLERANCE * (1.0 + abs(shift)):
-            return shift
-    raise NotConvergedError("no intercept gives the observed event rate")
 
 
 def _augmented_sums(

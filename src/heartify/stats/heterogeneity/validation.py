@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.special import expit
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import StatsError
 from heartify.stats.logistic import fit_logistic
-from heartify.stats.roc import auc
-
-MAX_ITERATIONS = 100
+from heartify.stats.offset_intercept import fit_offset_intercept
+from heartify.stats.performance.delong import delong_auc
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +27,12 @@ class Measure:
 
 
 def measure_c(predictor: FloatArray, y: FloatArray) -> Measure | None:
-    """Return the AUC and its DeLong SE; None without two cases and two controls.
-
-    Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837, with placements taken from sorted scores.
-    """
-    cases, controls = np.sort(predictor[y == 1.0]), np.sort(predictor[y == 0.0])
-    if min(cases.size, controls.size) < 2:
+    """Return the AUC and its DeLong SE; None without two cases and two controls."""
+    try:
+        found = delong_auc(predictor, y)
+    except StatsError:
         return None
-    above = _placements(cases, controls)
-    below = 1.0 - _placements(controls, cases)
-    variance = above.var(ddof=1) / cases.size + below.var(ddof=1) / controls.size
-    return Measure(auc(predictor, y), math.sqrt(float(variance)))
+    return Measure(found.auc, found.se)
 
 
 def measure_slope(predictor: FloatArray, y: FloatArray) -> Measure | None:
@@ -52,27 +45,12 @@ def measure_slope(predictor: FloatArray, y: FloatArray) -> Measure | None:
 
 
 def measure_in_the_large(predictor: FloatArray, y: FloatArray) -> Measure | None:
-    """Return the intercept of y with the predictor as offset; None where the outcome does not vary.
-
-    The estimating equation sum(y) = sum expit(predictor + a) has a monotone right side: Newton, kept in a bracket.
-    """
-    events = float(y.sum())
-    if events in (0.0, float(y.size)):
+    """Return the intercept of y with the predictor as offset; None where that has no finite estimate."""
+    try:
+        found = fit_offset_intercept(predictor, float(y.sum()))
+    except StatsError:
         return None
-    target = math.log(events / (y.size - events))
-    low, high = target - float(predictor.max()), target - float(predictor.min())
-    a = (low + high) / 2.0
-    for _ in range(MAX_ITERATIONS):
-        p = expit(predictor + a)
-        excess, slope = float(p.sum()) - events, float(p @ expit(-predictor - a))
-        low, high = (low, a) if excess > 0 else (a, high)
-        following = a - excess / slope if slope > 0 else math.nan
-        following = following if low <= following <= high else (low + high) / 2.0
-        if abs(following - a) <= 1e-13 * (1.0 + abs(a)):
-            break
-        a = following
-    information = float(expit(predictor + a) @ expit(-predictor - a))
-    return Measure(a, 1.0 / math.sqrt(information)) if information > 0 else None
+    return Measure(found.value, found.se)
 
 
 def measure_log_oe(predictor: FloatArray, y: FloatArray) -> Measure | None:
@@ -92,10 +70,3 @@ def logit_c(c: Measure | None) -> Measure | None:
         return None
     spread = c.estimate * (1.0 - c.estimate)
     return Measure(math.log(c.estimate / (1.0 - c.estimate)), c.se / spread)
-
-
-def _placements(scores: FloatArray, others: FloatArray) -> FloatArray:
-    """Return, for each score, the part of the sorted others below it, ties counted half."""
-    below, not_above = np.searchsorted(others, scores, "left"), np.searchsorted(others, scores, "right")
-    placements: FloatArray = (below + not_above) / (2.0 * others.size)
-    return placements

@@ -1,7 +1,7 @@
 """Do predicted risks agree with what happened: on average, over their range, and in groups.
 
 Calibration in the large is the intercept with logit p as an offset; the slope is that of logistic recalibration (Cox
-1958; Steyerberg 2019, chapter 15). Both are maximum-likelihood fits by the kernel's own Newton. Groups never split
+1958; Steyerberg 2019, chapter 15). Both are maximum-likelihood fits. Groups never split
 equal predictions. Keeps no row in its results.
 """
 
@@ -15,9 +15,8 @@ import numpy as np
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import InvalidBlockError
 from heartify.stats.intervals import Z_95
-from heartify.stats.likelihood import LikelihoodSums, logistic_sums
 from heartify.stats.logistic import fit_logistic
-from heartify.stats.newton import maximise
+from heartify.stats.offset_intercept import fit_offset_intercept
 from heartify.stats.performance.predictions import Estimate, check_risks, normal_estimate, risk_log_odds
 
 MOST_GROUPS = 10
@@ -107,14 +106,8 @@ def calibration_groups(p: FloatArray, y: FloatArray, groups: int = MOST_GROUPS) 
 
 
 def _in_the_large(log_odds: FloatArray, y: FloatArray) -> Estimate:
-    column, one = log_odds[:, None], np.ones(1)
-
-    def evaluate(intercept: FloatArray) -> LikelihoodSums:
-        sums = logistic_sums(column, y, float(intercept[0]), one)
-        return LikelihoodSums(sums.loglik, sums.gradient[:1], sums.information[:1, :1])
-
-    maximum = maximise(evaluate, np.zeros(1), lambda _: None)
-    return normal_estimate(float(maximum.parameters[0]), float(maximum.covariance[0, 0]))
+    intercept = fit_offset_intercept(log_odds, float(y.sum()))
+    return normal_estimate(intercept.value, intercept.se**2)
 
 
 def _ratio(events: int, expected: float, n: int) -> Estimate:

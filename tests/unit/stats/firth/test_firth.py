@@ -324,6 +324,6 @@ def test_an_iteration_that_does_not_end_is_refused(separated, monkeypatch):
         with pytest.raises(NotConvergedError, match="no step"):
             fit_firth(separated, FEW)
     with monkeypatch.context() as patch:
-        patch.setattr("heartify.stats.firth.predictions.MAX_ITERATIONS", 1)
+        patch.setattr("heartify.stats.offset_intercept.MAX_ITERATIONS", 1)
         with pytest.raises(NotConvergedError, match="no intercept"):
             flic(separated, fit)

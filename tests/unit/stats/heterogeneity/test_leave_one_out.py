@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from heartify.stats import CohortBlock, InvalidBlockError
-from heartify.stats.heterogeneity import leave_one_hospital_out, predict_log_odds, validation
+from heartify.stats.heterogeneity import leave_one_hospital_out, predict_log_odds
 from heartify.stats.heterogeneity.validation import (
     logit_c,
     measure_c,
@@ -163,9 +163,12 @@ def test_measures_without_an_estimate_are_none():
     assert measure_log_oe(predictor, np.zeros(4)) is None
 
 
-def test_calibration_in_the_large_is_bracketed_however_few_steps_are_allowed(monkeypatch):
-    monkeypatch.setattr(validation, "MAX_ITERATIONS", 2)
+def test_a_search_for_calibration_in_the_large_that_does_not_end_has_no_estimate(monkeypatch):
+    predictor, y = np.array([-1.0, 0.0, 2.0]), np.array([0.0, 1.0, 1.0])
 
-    found = measure_in_the_large(np.array([-1.0, 0.0, 2.0]), np.array([0.0, 1.0, 1.0]))
+    found = measure_in_the_large(predictor, y)
+    monkeypatch.setattr("heartify.stats.offset_intercept.MAX_ITERATIONS", 2)
+    cut_short = measure_in_the_large(predictor, y)
 
     assert np.log(2) - 2.0 <= found.estimate <= np.log(2) + 1.0
+    assert cut_short is None
