@@ -137,7 +137,22 @@ def test_table_1_has_groups_across_and_the_hospitals_are_folded():
     ]
     assert [bool(view.summary) for view in found.views] == [False, True]
     assert found.views[0].rows[1][0].is_repeated
-    assert texts(found.views[1])[0] == ["factor", "group", "measure", ALL, "aspen"]
+    assert texts(found.views[1])[:4] == [
+        ["factor", "group", ALL, "aspen"],
+        ["patients", "all", "300", "300"],
+        ["patients", "event", "100", "100"],
+        ["Age", "all", "57.7 (12.3) | 58 [40 to 78]", "57.7 (12.3) | 58 [40 to 78]"],
+    ]
+
+
+def test_patients_that_differ_between_factors_stand_with_each_of_them():
+    rows = numbers(ALL, "aspen")
+    rows[0]["n"] = 280
+
+    found = arranged("table1_numbers", *rows)
+
+    assert texts(found.views[0])[1] == ["Age", "patients", "280", "100"]
+    assert texts(found.views[1])[1][2] == "57.7 (12.3) | 58 [40 to 78]; n = 280"
 
 
 def test_a_percentile_that_is_not_shown_is_a_dash():

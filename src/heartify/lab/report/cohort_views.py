@@ -40,14 +40,9 @@ def table1_numbers(source: Source) -> Arrangement | None:
     pooled, own = _pooled_and_own(source)
     if pooled is None:
         return None
-    views = [_numbers_view(source, pooled, ("factor", "measure"))]
+    views = [_numbers_view(source, pooled)]
     pages = () if own is None else tuple(own.pages())
-    views += [
-        folded(
-            _numbers_view(source, page, ("factor", "group", "measure")), _by_hospital("Table 1, numbers", page, pages)
-        )
-        for page in pages
-    ]
+    views += [folded(_own_numbers_view(source, page), _by_hospital("Table 1, numbers", page, pages)) for page in pages]
     return Arrangement(tuple(views))
 
 
@@ -109,9 +104,10 @@ def _pooled_and_own(source: Source, *more: str) -> tuple[CrossTable | None, Cros
     return table, own if len(own.columns) > 1 else None
 
 
-def _numbers_view(source: Source, table: CrossTable, labels: Sequence[str]) -> TableView:
-    counts = {name: table.common(name, "n") if len(labels) == 2 else None for name in table.columns}
-    shared = all(count is not None for count in counts.values())
+def _numbers_view(source: Source, table: CrossTable) -> TableView:
+    """Return two lines for each factor, and a third of the patients where they differ between factors."""
+    counts = [table.common(name, "n") for name in table.columns]
+    shared = all(count is not None for count in counts)
     keys, cells = [], []
     for key in table.keys:
         rows = [table.row(key, name) for name in table.columns]
@@ -120,10 +116,41 @@ def _numbers_view(source: Source, table: CrossTable, labels: Sequence[str]) -> T
         if not shared:
             lines.insert(0, tuple(source.cell(row, "n") for row in rows))
             words.insert(0, "patients")
-        keys += [(source.title(key[0]), *key[1:], measure) for measure in words]
+        keys += [(source.title(key[0]), measure) for measure in words]
         cells += lines
-    headings = [Heading(name, second_line=_of_patients(counts[name] if shared else None)) for name in table.columns]
-    return TableView((*(Heading(name, is_label=True) for name in labels), *headings), line_rows(keys, cells))
+    named = zip(table.columns, counts, strict=True)
+    headings = [Heading(name, second_line=_of_patients(count) if shared else ()) for name, count in named]
+    return TableView(
+        (*(Heading(name, is_label=True) for name in ("factor", "measure")), *headings), line_rows(keys, cells)
+    )
+
+
+def _own_numbers_view(source: Source, table: CrossTable) -> TableView:
+    """Return a line for each factor and group, the median below the mean; the patients first, where factors agree."""
+    groups = tuple(dict.fromkeys(group for _, group in table.keys))
+    heads = [[_common_row(table, group, name) for name in table.columns] for group in groups]
+    shared = all(row is not None for line in heads for row in line)
+    keys = [("patients", group) for group in groups] if shared else []
+    cells = [tuple(source.cell(row, "n") for row in line) for line in heads] if shared else []
+    for key in table.keys:
+        rows = [table.row(key, name) for name in table.columns]
+        keys.append((source.title(key[0]), key[1]))
+        cells.append(tuple(_both_cell(source, row, shows_n=not shared) for row in rows))
+    headings = (Heading("factor", is_label=True), Heading("group", is_label=True), *map(Heading, table.columns))
+    return TableView(headings, line_rows(keys, cells), "Mean (SD), and below it the median [5th–95th percentile].")
+
+
+def _common_row(table: CrossTable, group: str, column: str) -> Row | None:
+    """Return a row of a group in a hospital where all its factors have the same patients, hidden or not."""
+    rows = [row for key in table.keys if key[1] == group and (row := table.row(key, column)) is not None]
+    return rows[0] if len({row.get("n") for row in rows}) == 1 else None
+
+
+def _both_cell(source: Source, row: Row | None, *, shows_n: bool) -> ShownCell:
+    mean, median, n = _mean_cell(source, row), _median_cell(source, row), source.cell(row, "n")
+    if mean.is_hidden:
+        return n if shows_n else mean
+    return ShownCell(mean.pieces, (*median.pieces, *((sign("; n = "), *n.pieces) if shows_n else ())))
 
 
 def _levels_view(source: Source, table: CrossTable, labels: Sequence[str]) -> TableView:
