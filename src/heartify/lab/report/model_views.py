@@ -12,7 +12,16 @@ from heartify.lab.report.cross_tables import CrossTable, cross_table
 from heartify.lab.report.number_text import Figure, count_figure
 from heartify.lab.report.plots.table_rows import Row, label, number
 from heartify.lab.report.table_cells import HIDDEN, ShownCell, sign, word_cell
-from heartify.lab.report.table_views import Arrangement, Heading, Source, TableView, folded, line_rows, plain_view
+from heartify.lab.report.table_views import (
+    Arrangement,
+    Heading,
+    Source,
+    TableView,
+    folded,
+    line_rows,
+    plain_view,
+    stacked,
+)
 from heartify.lab.report.table_words import label_words
 
 FIXED, RANDOM = "fixed effect", "random effects"
@@ -68,7 +77,7 @@ def meta_analysis(source: Source) -> Arrangement | None:
     cells = []
     for key in table.keys:
         pooled = [table.row(key, name) for name in models]
-        cells.append((*(source.ratio(row) for row in pooled), *_spread(source, pooled[-1] or pooled[0])))
+        cells.append((*(stacked(source.ratio(row)) for row in pooled), *_spread(source, pooled[-1] or pooled[0])))
     names = [(source.title(factor),) for (factor,) in table.keys]
     caption = f"I², τ² and the prediction interval (of the {source.ratio_words}) are those of the last pooling."
     view = TableView(headings, line_rows(names, cells), caption if RANDOM in models else "")
@@ -123,7 +132,7 @@ def _ratios_across(source: Source, across: str, title: str) -> Arrangement | Non
     cells = []
     for key in table.keys:
         rows = [table.row(key, name) for name in table.columns]
-        cells.append(tuple(cell for row in rows for cell in (source.ratio(row), source.cell(row, "p"))))
+        cells.append(tuple(cell for row in rows for cell in (stacked(source.ratio(row)), source.cell(row, "p"))))
     names = [(source.title(factor),) for (factor,) in table.keys]
     return Arrangement((TableView(tuple(headings), line_rows(names, cells)), _full(source, title)))
 
@@ -144,7 +153,7 @@ def _own_ratio(source: Source, row: Row | None) -> ShownCell:
     """Return a hospital's ratio, or why there is none."""
     cell = source.ratio(row)
     words = "" if row is None else label(row, "status")
-    return word_cell(words) if cell.is_hidden and words else cell
+    return word_cell(words) if cell.is_hidden and words else stacked(cell)
 
 
 def _patients(table: CrossTable, name: str) -> tuple[Figure, ...]:
@@ -156,7 +165,7 @@ def _spread(source: Source, row: Row | None) -> tuple[ShownCell, ...]:
     """Return the cells of one pooling that tell how much the hospitals differ."""
     q, df = source.cell(row, "q"), source.cell(row, "df")
     both = q if q.is_hidden or df.is_hidden else ShownCell((*q.pieces, sign(" ("), *df.pieces, sign(")")))
-    others = (source.cell(row, name) for name in ("i2", "tau2"))
+    others = (stacked(source.cell(row, name)) for name in ("i2", "tau2"))
     return (
         source.ratio_bounds(row, "prediction"),
         *others,

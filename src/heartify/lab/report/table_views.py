@@ -91,6 +91,13 @@ def folded(view: TableView, summary: str) -> TableView:
     return dataclasses.replace(view, summary=summary)
 
 
+def stacked(cell: ShownCell) -> ShownCell:
+    """Return a cell with its interval on the second line, for tables of many columns."""
+    if len(cell.pieces) == 1:
+        return cell
+    return ShownCell(cell.pieces[:1], (sign("("), *cell.pieces[2:]))
+
+
 def line_rows(
     keys: Sequence[Sequence[str]], cells: Sequence[tuple[ShownCell, ...]]
 ) -> tuple[tuple[ShownCell, ...], ...]:
