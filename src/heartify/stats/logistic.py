@@ -11,17 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigvalsh
 
-from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks, pooled_moments
-from heartify.stats.coding import check_scales, check_term_names, parameter_names, treatment_map
-from heartify.stats.errors import DegenerateOutcomeError, RankDeficientError
-from heartify.stats.likelihood import LikelihoodSums, empty_sums, logistic_sums, null_loglik
-from heartify.stats.newton import Maximum, invert_information, maximise
-from heartify.stats.roc import auc
-from heartify.stats.separation import block_margins, check_direction, check_standard_errors
-
-RANK_TOLERANCE = 1e-10  # least eigenvalue of the correlation-scaled Gram matrix; 1 - R^2 of a column on the others
+from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks
+from heartify.stats.errors import InvalidBlockError
+from heartify.stats.likelihood import null_loglik
+from heartify.stats.newton import invert_information, maximise
+from heartify.stats.separation import check_standard_errors
+from heartify.stats.standardised_cohort import build_cohort
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -105,85 +101,38 @@ def fit_pooled_logistic(blocks: Sequence[CohortBlock], term_names: Sequence[str]
         SeparationError: the outcome is separated (one hospital without events, or of events only, does that too).
         NotConvergedError: no maximum was reached for another reason.
     """
-    check_blocks(blocks)
-    check_term_names(term_names, blocks[0].X.shape[1])
-    n, events = sum(block.n for block in blocks), sum(block.events for block in blocks)
-    if events in (0, n):
-        raise DegenerateOutcomeError("the outcome does not vary over the pooled rows")
-
-    moments = pooled_moments(blocks)
-    check_scales(moments, term_names)
-    centred = [(block.X - moments.mean) / moments.sd for block in blocks]
-    problem = _StratifiedLogistic(centred, [block.y for block in blocks])
-    maximum = problem.fit(float(np.log(events / (n - events))))
-
-    T = treatment_map(moments, len(blocks))
+    cohort = build_cohort(blocks, term_names)
+    start_variance = np.diag(invert_information(cohort.start_information()))
+    maximum = maximise(cohort.sums, cohort.start, cohort.check_direction)
+    check_standard_errors(np.sqrt(np.diag(maximum.covariance)), np.sqrt(start_variance))
     return PooledLogisticFit(
-        names=parameter_names(term_names, blocks),
-        term_names=tuple(term_names),
-        coef=T @ maximum.parameters,
-        covariance=T @ maximum.covariance @ T.T,
+        names=cohort.names,
+        term_names=cohort.term_names,
+        coef=cohort.T @ maximum.parameters,
+        covariance=cohort.T @ maximum.covariance @ cohort.T.T,
         loglik=maximum.sums.loglik,
-        null_loglik=null_loglik(n, events),
+        null_loglik=null_loglik(cohort.n, cohort.events),
         iterations=maximum.iterations,
-        n=n,
-        events=events,
+        n=cohort.n,
+        events=cohort.events,
         n_by_block={block.name: block.n for block in blocks},
         events_by_block={block.name: block.events for block in blocks},
-        auc=problem.auc(maximum.parameters),
+        auc=cohort.auc(maximum.parameters),
     )
 
 
-class _StratifiedLogistic:
-    """The likelihood of standardised blocks in the parameters (one intercept a block, then the slopes)."""
+def check_fit_belongs(blocks: Sequence[CohortBlock], fit: PooledLogisticFit) -> None:
+    """Check that a fit was made on these blocks, as far as its counts can tell.
 
-    def __init__(self, Z: list[FloatArray], y: list[FloatArray]) -> None:
-        self._Z, self._y = Z, y
-        self._hospitals, self._p = len(Z), Z[0].shape[1]
-
-    def fit(self, start_log_odds: float) -> Maximum:
-        start = np.zeros(self._hospitals + self._p)
-        start[: self._hospitals] = start_log_odds
-        information = self.sums(start).information
-        self._check_rank(information)
-        maximum = maximise(self.sums, start, self._check_direction)
-        start_variance = np.diag(invert_information(information))
-        check_standard_errors(np.sqrt(np.diag(maximum.covariance)), np.sqrt(start_variance))
-        return maximum
-
-    def sums(self, parameters: FloatArray) -> LikelihoodSums:
-        slopes = parameters[self._hospitals :]
-        total = empty_sums(parameters.size)
-        for h, (Z, y) in enumerate(zip(self._Z, self._y, strict=True)):
-            part = logistic_sums(Z, y, float(parameters[h]), slopes)
-            own = np.concatenate(([h], np.arange(self._hospitals, parameters.size)))
-            gradient, information = np.zeros(parameters.size), np.zeros((parameters.size, parameters.size))
-            gradient[own] = part.gradient
-            information[np.ix_(own, own)] = part.information
-            total = total + LikelihoodSums(part.loglik, gradient, information)
-        return total
-
-    def auc(self, parameters: FloatArray) -> float:
-        slopes = parameters[self._hospitals :]
-        scores = [_predictor(Z, float(parameters[h]), slopes) for h, Z in enumerate(self._Z)]
-        return auc(np.concatenate(scores), np.concatenate(self._y))
-
-    def _check_direction(self, step: FloatArray) -> None:
-        slopes = step[self._hospitals :]
-        pairs = enumerate(zip(self._Z, self._y, strict=True))
-        check_direction([block_margins(Z, y, float(step[h]), slopes) for h, (Z, y) in pairs])
-
-    @staticmethod
-    def _check_rank(information: FloatArray) -> None:
-        # All weights are equal at the start, so this is the Gram matrix of the design.
-        scale = 1.0 / np.sqrt(np.diag(information))
-        if float(eigvalsh(information * np.outer(scale, scale))[0]) < RANK_TOLERANCE:
-            raise RankDeficientError("a term is a linear combination of other terms and hospital intercepts")
-
-
-def _predictor(Z: FloatArray, intercept: float, slopes: FloatArray) -> FloatArray:
-    # Column by column, not Z @ slopes: BLAS may round equal rows differently, which would break ties of the AUC.
-    scores = np.full(Z.shape[0], intercept)
-    for j, slope in enumerate(slopes):
-        scores += Z[:, j] * slope
-    return scores
+    Raises:
+        InvalidBlockError: hospitals, rows, events or columns differ.
+    """
+    check_blocks(blocks)
+    same = (
+        {block.name: block.n for block in blocks} == fit.n_by_block
+        and {block.name: block.events for block in blocks} == fit.events_by_block
+        and [block.name for block in blocks] == list(fit.n_by_block)
+        and blocks[0].X.shape[1] == len(fit.term_names)
+    )
+    if not same:
+        raise InvalidBlockError("the fit was made on other blocks")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from scipy.linalg import eigvalsh
 
 from heartify.stats.blocks import FloatArray, Moments, block_moments
 from heartify.stats.coding import check_scales, check_term_names
@@ -22,12 +21,12 @@ from heartify.stats.competing.weighting import CensoringTies
 from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError, SeparationError
 from heartify.stats.likelihood import LikelihoodSums
 from heartify.stats.newton import Maximum, invert_information, maximise
+from heartify.stats.rank import RANK_TOLERANCE, least_scaled_eigenvalue
 from heartify.stats.separation import check_standard_errors
 
 _Strata = list[tuple[int, FineGrayStratum]]
 
 FLAT_REGION = 1e-9  # of the information at zero: a standard error 30,000 times larger, which no finite maximum has
-RANK_TOLERANCE = 1e-10  # least eigenvalue of the correlation-scaled information at zero
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -185,8 +184,7 @@ def _maximise(strata: Sequence[FineGrayStratum], p: int) -> tuple[Maximum, float
     diagonal = np.diag(null.information)
     if not (diagonal > RANK_TOLERANCE).all():
         raise RankDeficientError("a term does not vary within any risk set")
-    scale = 1.0 / np.sqrt(diagonal)
-    if float(eigvalsh(null.information * np.outer(scale, scale))[0]) < RANK_TOLERANCE:
+    if least_scaled_eigenvalue(null.information) < RANK_TOLERANCE:
         raise RankDeficientError("a term is a linear combination of other terms")
     lost = FLAT_REGION * diagonal
 

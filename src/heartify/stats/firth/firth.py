@@ -13,13 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from heartify.stats.blocks import CohortBlock, FloatArray
+from heartify.stats.blocks import CohortBlock
 from heartify.stats.errors import SeparationError
 from heartify.stats.firth.penalised import PenalisedPoint, penalised_maximum
-from heartify.stats.inference.cohort import StandardisedCohort, standardise
 from heartify.stats.likelihood import null_loglik
 from heartify.stats.logistic import PooledLogisticFit, fit_pooled_logistic
-from heartify.stats.roc import auc
+from heartify.stats.standardised_cohort import StandardisedCohort, standardise
 
 Method = Literal["maximum likelihood", "firth"]
 
@@ -86,18 +85,7 @@ def _outside(cohort: StandardisedCohort, blocks: Sequence[CohortBlock], point: P
         events=cohort.events,
         n_by_block={block.name: block.n for block in blocks},
         events_by_block={block.name: block.events for block in blocks},
-        auc=_auc(cohort, point.parameters),
+        auc=cohort.auc(point.parameters),
     )
     # The information outside is T'^-1 I T^-1: its log-determinant is smaller by 2 log|det T|.
     return FirthFit(estimates, point.penalised - float(np.linalg.slogdet(T).logabsdet))
-
-
-def _auc(cohort: StandardisedCohort, parameters: FloatArray) -> float:
-    scores = []
-    for hospital in cohort.hospitals:
-        intercept, *slopes = (float(parameters[index]) for index in hospital.own)
-        score = np.full(hospital.y.size, intercept)
-        for j, slope in enumerate(slopes):  # column by column: equal rows must give equal scores, or ties break
-            score += hospital.Z[:, j] * slope
-        scores.append(score)
-    return auc(np.concatenate(scores), np.concatenate([hospital.y for hospital in cohort.hospitals]))

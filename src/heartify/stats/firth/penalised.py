@@ -15,8 +15,8 @@ from scipy.special import expit
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.errors import NotConvergedError
-from heartify.stats.inference.cohort import HospitalRows, StandardisedCohort
 from heartify.stats.newton import LOGLIK_ROUNDING, MAX_HALVINGS, invert_information
+from heartify.stats.standardised_cohort import HospitalRows, StandardisedCohort
 
 STEP_TOLERANCE = 1e-10  # of every internal parameter, and in its standard errors
 MAX_STEP = 5.0  # of an internal parameter (log odds, or log odds per standard deviation), as in logistf

@@ -15,10 +15,11 @@ from heartify.stats.blocks import CohortBlock
 from heartify.stats.chi_square import ChiSquareTest, ratio_test
 from heartify.stats.firth.firth import FirthFit
 from heartify.stats.firth.penalised import penalised_maximum, penalised_point
-from heartify.stats.inference.cohort import check_fit_belongs, standardise
 from heartify.stats.inference.profile import ConstrainedMaximum, ProfileInterval, interval_from_profile
 from heartify.stats.inference.wald import positions
+from heartify.stats.logistic import check_fit_belongs
 from heartify.stats.newton import solve_information
+from heartify.stats.standardised_cohort import standardise
 
 
 def penalised_ratio_test(blocks: Sequence[CohortBlock], fit: FirthFit, names: Sequence[str]) -> ChiSquareTest:

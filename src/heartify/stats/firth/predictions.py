@@ -16,10 +16,11 @@ from scipy.special import expit
 from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.firth.firth import FirthFit
 from heartify.stats.firth.penalised import hat_diagonal
-from heartify.stats.inference.cohort import HospitalRows, StandardisedCohort, check_fit_belongs, standardise
 from heartify.stats.likelihood import LikelihoodSums
+from heartify.stats.logistic import check_fit_belongs
 from heartify.stats.newton import invert_information, maximise
 from heartify.stats.offset_intercept import fit_offset_intercept
+from heartify.stats.standardised_cohort import HospitalRows, StandardisedCohort, standardise
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

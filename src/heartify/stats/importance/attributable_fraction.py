@@ -21,9 +21,8 @@ from heartify.stats.errors import InvalidBlockError
 from heartify.stats.importance.refit import WeightedLogistic
 from heartify.stats.importance.resampling import BootstrapSummary, bootstrap, summarise
 from heartify.stats.importance.terms import Term, check_terms
-from heartify.stats.inference.cohort import check_fit_belongs
 from heartify.stats.intervals import check_level, normal_quantile
-from heartify.stats.logistic import PooledLogisticFit
+from heartify.stats.logistic import PooledLogisticFit, check_fit_belongs
 
 REPLICATE_DECREMENT = 1e-6
 

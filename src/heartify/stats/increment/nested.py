@@ -11,14 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh
 
 from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks, pooled_moments
 from heartify.stats.coding import check_scales, check_term_names
-from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
+from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError
 from heartify.stats.likelihood import LikelihoodSums, empty_sums, logistic_sums
-from heartify.stats.logistic import RANK_TOLERANCE
 from heartify.stats.newton import Maximum, invert_information, maximise
+from heartify.stats.rank import check_rank
 from heartify.stats.separation import check_direction, check_standard_errors
 
 Offsets = Sequence[FloatArray]
@@ -90,9 +89,7 @@ class NestedLogistic:
         start = np.zeros(self.hospitals + width)
         start[: self.hospitals] = np.log(self.events / (self.n - self.events))
         gram = self._sums(start, 0.0).information  # without offset all weights are equal
-        scale = 1.0 / np.sqrt(np.diag(gram))
-        if float(eigvalsh(gram * np.outer(scale, scale))[0]) < RANK_TOLERANCE:
-            raise RankDeficientError("a term is a linear combination of other terms and hospital intercepts")
+        check_rank(gram)
         maximum = maximise(lambda at: self._sums(at, 1.0), start, self._check_direction)
         errors = np.sqrt(np.diag(maximum.covariance))
         check_standard_errors(errors, np.sqrt(np.diag(invert_information(gram))))

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.linalg import eigvalsh
-
 from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.chi_square import ChiSquareTest, chi_square_test, ratio_test
 from heartify.stats.errors import RankDeficientError
 from heartify.stats.increment.nested import NestedLogistic, Offsets
 from heartify.stats.newton import Maximum, solve_information
+from heartify.stats.rank import least_scaled_eigenvalue
 
 SINGULAR = 1e-13  # least eigenvalue of the scaled information that is no rounding
 
@@ -80,7 +78,6 @@ def compare_fits(model: NestedLogistic, added: Sequence[str], base: Maximum, ful
 def _score_statistic(model: NestedLogistic, base: Maximum) -> float:
     """Return U' I^-1 U at the base model (Rao 1948); U is zero but for the added columns."""
     sums = model.sums_of_full(base)
-    scale = 1.0 / np.sqrt(np.diag(sums.information))
-    if not float(eigvalsh(sums.information * np.outer(scale, scale))[0]) > SINGULAR:
+    if not least_scaled_eigenvalue(sums.information) > SINGULAR:
         raise RankDeficientError("the added columns carry no information of their own at the base model")
     return max(0.0, float(sums.gradient @ solve_information(sums.information, sums.gradient)))

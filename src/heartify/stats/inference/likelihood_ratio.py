@@ -13,9 +13,8 @@ import numpy as np
 from heartify.stats.blocks import CohortBlock
 from heartify.stats.chi_square import ChiSquareTest, ratio_test
 from heartify.stats.errors import InvalidBlockError
-from heartify.stats.inference.cohort import check_fit_belongs
 from heartify.stats.inference.wald import SplineTests, positions
-from heartify.stats.logistic import PooledLogisticFit, fit_pooled_logistic
+from heartify.stats.logistic import PooledLogisticFit, check_fit_belongs, fit_pooled_logistic
 
 NEGATIVE_TOLERANCE = 1e-9  # of |loglik|: beyond this a smaller model cannot fit better than the larger one
 

@@ -16,11 +16,11 @@ from scipy.linalg import null_space
 
 from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.errors import NotConvergedError
-from heartify.stats.inference.cohort import StandardisedCohort, check_fit_belongs, standardise
 from heartify.stats.intervals import normal_quantile
 from heartify.stats.likelihood import LikelihoodSums
-from heartify.stats.logistic import PooledLogisticFit
+from heartify.stats.logistic import PooledLogisticFit, check_fit_belongs
 from heartify.stats.newton import maximise
+from heartify.stats.standardised_cohort import StandardisedCohort, standardise
 
 ROOT_TOLERANCE = 1e-9  # of the signed root, which is in standard errors
 MAX_EVALUATIONS = 80

@@ -16,8 +16,8 @@ from scipy.special import expit
 
 from heartify.stats.blocks import CohortBlock, FloatArray
 from heartify.stats.errors import InvalidBlockError
-from heartify.stats.inference.cohort import HospitalRows, StandardisedCohort, check_fit_belongs, standardise
-from heartify.stats.logistic import PooledLogisticFit
+from heartify.stats.logistic import PooledLogisticFit, check_fit_belongs
+from heartify.stats.standardised_cohort import HospitalRows, StandardisedCohort, standardise
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

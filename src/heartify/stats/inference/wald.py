@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.chi_square import ChiSquareTest, chi_square_test
 from heartify.stats.errors import InvalidBlockError, RankDeficientError
 from heartify.stats.logistic import PooledLogisticFit
 from heartify.stats.newton import invert_information
+from heartify.stats.rank import least_scaled_eigenvalue
 
 SINGULAR = 1e-11  # least eigenvalue of the contrasts' correlation matrix
 
@@ -44,11 +44,9 @@ def wald_test(coef: FloatArray, covariance: FloatArray, contrasts: FloatArray | 
     estimate, variance = L @ coef, L @ covariance @ L.T
     if not (np.isfinite(estimate).all() and np.isfinite(variance).all()):
         raise InvalidBlockError("a coefficient or a covariance is not finite")
-    diagonal = np.diag(variance)
-    if not (diagonal > 0).all():
+    if not (np.diag(variance) > 0).all():
         raise RankDeficientError("a contrast has no variance")
-    scale = 1.0 / np.sqrt(diagonal)
-    if float(eigvalsh(variance * np.outer(scale, scale))[0]) < SINGULAR:
+    if least_scaled_eigenvalue(variance) < SINGULAR:
         raise RankDeficientError("the covariance of the tested coefficients is singular")
     statistic = float(estimate @ invert_information(variance) @ estimate)
     return chi_square_test(max(statistic, 0.0), estimate.size)

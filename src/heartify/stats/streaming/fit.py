@@ -28,8 +28,8 @@ from heartify.stats.errors import (
     StatsError,
 )
 from heartify.stats.likelihood import LikelihoodSums, null_loglik
-from heartify.stats.logistic import RANK_TOLERANCE
 from heartify.stats.newton import Maximum, invert_information, maximise, solve_information
+from heartify.stats.rank import RANK_TOLERANCE
 from heartify.stats.separation import check_standard_errors
 from heartify.stats.streaming.kernel import Centring, RowSums
 from heartify.stats.streaming.likelihood import StreamedLikelihood

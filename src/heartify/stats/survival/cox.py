@@ -19,8 +19,8 @@ from heartify.stats.blocks import FloatArray
 from heartify.stats.chi_square import ChiSquareTest, quadratic_test, ratio_test
 from heartify.stats.errors import RankDeficientError, StatsError
 from heartify.stats.likelihood import LikelihoodSums
-from heartify.stats.logistic import RANK_TOLERANCE
 from heartify.stats.newton import DECREMENT_TOLERANCE, Maximum, invert_information, maximise
+from heartify.stats.rank import RANK_TOLERANCE
 from heartify.stats.separation import check_standard_errors
 from heartify.stats.survival.blocks import BaselineHazard, SurvivalSource, Ties
 from heartify.stats.survival.cox_sums import cox_sums

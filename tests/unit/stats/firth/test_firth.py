@@ -30,7 +30,7 @@ from heartify.stats.firth import (
     penalised_ratio_test,
 )
 from heartify.stats.firth.penalised import penalised_maximum, penalised_point
-from heartify.stats.inference.cohort import standardise
+from heartify.stats.standardised_cohort import standardise
 
 TERMS = ("age", "male", "sbp", "chol", "smoker", "noise")
 FEW = ("age", "male", "sbp", "smoker")
@@ -246,7 +246,7 @@ def test_units_and_row_order_do_not_matter(separated, seed, exponent):
 def test_chunks_do_not_matter(separated, monkeypatch):
     whole = fit_firth(separated, FEW).estimates
 
-    monkeypatch.setattr("heartify.stats.inference.cohort.CHUNK_ROWS", 7)
+    monkeypatch.setattr("heartify.stats.standardised_cohort.CHUNK_ROWS", 7)
     monkeypatch.setattr("heartify.stats.likelihood.CHUNK_ROWS", 7)
     pieces = fit_firth(separated, FEW).estimates
 

@@ -85,7 +85,7 @@ def test_row_order_and_names_of_clusters_do_not_matter(blocks, fit, row_clusters
 def test_chunks_do_not_matter(blocks, fit, row_clusters, monkeypatch):
     whole = (sandwich_covariance(blocks, fit).se, cluster_covariance(blocks, fit, row_clusters).se)
 
-    monkeypatch.setattr("heartify.stats.inference.cohort.CHUNK_ROWS", 7)
+    monkeypatch.setattr("heartify.stats.standardised_cohort.CHUNK_ROWS", 7)
     pieces = (sandwich_covariance(blocks, fit).se, cluster_covariance(blocks, fit, row_clusters).se)
 
     np.testing.assert_allclose(whole, pieces, rtol=1e-11)

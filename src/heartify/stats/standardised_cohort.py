@@ -1,7 +1,7 @@
-"""The cohort as every inference sees it: standardised columns, one intercept a hospital, and sums that add up.
+"""The cohort as every logistic fit sees it: standardised columns, one intercept a hospital, and sums that add up.
 
-The same parametrisation as `fit_pooled_logistic` (see coding.py): inside, hospital intercepts and standardised slopes;
-outside, R's treatment coding in clinical units. What is asked from a hospital is a sum over its rows. Holds row-level
+Inside, parameters are hospital intercepts and standardised slopes; outside, R's treatment coding in clinical units (see
+coding.py). What is asked from a hospital is a sum over its rows. Holds row-level
 arrays, so it is never part of a result.
 """
 
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh, solve
+from scipy.linalg import solve
 
 from heartify.stats.blocks import CohortBlock, FloatArray, check_blocks, pooled_moments
 from heartify.stats.coding import check_scales, check_term_names, parameter_names, treatment_map
-from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError, RankDeficientError
+from heartify.stats.errors import DegenerateOutcomeError, InvalidBlockError
 from heartify.stats.likelihood import CHUNK_ROWS, LikelihoodSums, logistic_sums
-from heartify.stats.logistic import RANK_TOLERANCE, PooledLogisticFit
+from heartify.stats.rank import check_rank
+from heartify.stats.roc import auc
+from heartify.stats.separation import block_margins, check_direction
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -79,6 +81,31 @@ class StandardisedCohort:
             information[np.ix_(own, own)] += part.information
         return LikelihoodSums(loglik, gradient, information)
 
+    def start_information(self) -> FloatArray:
+        """Return the information (q, q) at `start`, where all weights are equal.
+
+        Raises:
+            RankDeficientError: a term is a combination of other terms and hospital intercepts.
+        """
+        information = self.sums(self.start).information
+        check_rank(information)
+        return information
+
+    def check_direction(self, step: FloatArray) -> None:
+        """Check that a direction (q,) of the internal parameters does not separate the outcome.
+
+        Raises:
+            SeparationError: it does.
+        """
+        check_direction(
+            [block_margins(part.Z, part.y, float(step[part.own[0]]), step[part.own[1:]]) for part in self.hospitals]
+        )
+
+    def auc(self, parameters: FloatArray) -> float:
+        """Return the apparent AUC of the predictor at internal parameters (q,), hospital intercepts included."""
+        scores = [_predictor(part, parameters) for part in self.hospitals]
+        return auc(np.concatenate(scores), np.concatenate([part.y for part in self.hospitals]))
+
     def chunks(self) -> Iterator[HospitalRows]:
         """Yield all rows in pieces of bounded size, hospital by hospital."""
         for hospital in self.hospitals:
@@ -88,12 +115,25 @@ class StandardisedCohort:
 
 
 def standardise(blocks: Sequence[CohortBlock], term_names: Sequence[str]) -> StandardisedCohort:
-    """Return the cohort of some hospitals.
+    """Return the cohort of some hospitals, of full rank.
 
     Raises:
         InvalidBlockError: blocks or names do not fit together.
         DegenerateOutcomeError: the pooled outcome does not vary.
         RankDeficientError: a term is constant, or a combination of terms and hospital intercepts.
+    """
+    cohort = build_cohort(blocks, term_names)
+    cohort.start_information()
+    return cohort
+
+
+def build_cohort(blocks: Sequence[CohortBlock], term_names: Sequence[str]) -> StandardisedCohort:
+    """Return the cohort of some hospitals, whose rank `start_information` will tell.
+
+    Raises:
+        InvalidBlockError: blocks or names do not fit together.
+        DegenerateOutcomeError: the pooled outcome does not vary.
+        RankDeficientError: a term is constant.
     """
     check_blocks(blocks)
     p = blocks[0].X.shape[1]
@@ -108,7 +148,7 @@ def standardise(blocks: Sequence[CohortBlock], term_names: Sequence[str]) -> Sta
         HospitalRows(np.append(h, slopes), (block.X - moments.mean) / moments.sd, block.y)
         for h, block in enumerate(blocks)
     )
-    cohort = StandardisedCohort(
+    return StandardisedCohort(
         names=parameter_names(term_names, blocks),
         term_names=tuple(term_names),
         hospitals=hospitals,
@@ -116,30 +156,11 @@ def standardise(blocks: Sequence[CohortBlock], term_names: Sequence[str]) -> Sta
         n=n,
         events=events,
     )
-    _check_rank(cohort)
-    return cohort
 
 
-def check_fit_belongs(blocks: Sequence[CohortBlock], fit: PooledLogisticFit) -> None:
-    """Check that a fit was made on these blocks, as far as its counts can tell.
-
-    Raises:
-        InvalidBlockError: hospitals, rows, events or columns differ.
-    """
-    check_blocks(blocks)
-    same = (
-        {block.name: block.n for block in blocks} == fit.n_by_block
-        and {block.name: block.events for block in blocks} == fit.events_by_block
-        and [block.name for block in blocks] == list(fit.n_by_block)
-        and blocks[0].X.shape[1] == len(fit.term_names)
-    )
-    if not same:
-        raise InvalidBlockError("the fit was made on other blocks")
-
-
-def _check_rank(cohort: StandardisedCohort) -> None:
-    # All weights are equal at the start, so this is the Gram matrix of the design.
-    information = cohort.sums(cohort.start).information
-    scale = 1.0 / np.sqrt(np.diag(information))
-    if float(eigvalsh(information * np.outer(scale, scale))[0]) < RANK_TOLERANCE:
-        raise RankDeficientError("a term is a linear combination of other terms and hospital intercepts")
+def _predictor(rows: HospitalRows, parameters: FloatArray) -> FloatArray:
+    # Column by column, not Z @ slopes: BLAS may round equal rows differently, which would break ties of the AUC.
+    scores = np.full(rows.y.size, float(parameters[rows.own[0]]))
+    for j, slope in enumerate(parameters[rows.own[1:]]):
+        scores += rows.Z[:, j] * slope
+    return scores
