@@ -18,8 +18,8 @@ from heartify.lab.report.table_views import (
     Source,
     TableView,
     folded,
+    full_view,
     line_rows,
-    plain_view,
     stacked,
 )
 from heartify.lab.report.table_words import label_words
@@ -62,7 +62,7 @@ def hospital_estimates(source: Source) -> Arrangement | None:
         view = TableView((Heading("factor", is_label=True), *headings), line_rows(names, cells), _ratio_caption(source))
         more = f": {page.columns[0]} to {page.columns[-1]}" if len(page.columns) < len(table.columns) else ""
         views.append(folded(view, f"Each hospital’s own {source.ratio_words}s{more}"))
-    return Arrangement((*views, _full(source, "Each hospital’s own estimates")))
+    return Arrangement((*views, full_view(source, "Each hospital’s own estimates")))
 
 
 def meta_analysis(source: Source) -> Arrangement | None:
@@ -72,7 +72,7 @@ def meta_analysis(source: Source) -> Arrangement | None:
         return None
     models = [name for name in (FIXED, RANDOM) if name in table.columns]
     ratio = [Heading(f"{name}: {source.ratio_words} (95 % CI)") for name in models]
-    spread = ("prediction interval", "I² (95 % CI)", "τ² (95 % CI)", "Q (df)", "p of Q", "hospitals")
+    spread = ("prediction interval", "I² (95 % CI)", "τ² (95 % CI)", "Q (df)", "p of Q")
     headings = (Heading("factor", is_label=True), *ratio, *(Heading(words) for words in spread))
     cells = []
     for key in table.keys:
@@ -81,7 +81,7 @@ def meta_analysis(source: Source) -> Arrangement | None:
     names = [(source.title(factor),) for (factor,) in table.keys]
     caption = f"I², τ² and the prediction interval (of the {source.ratio_words}) are those of the last pooling."
     view = TableView(headings, line_rows(names, cells), caption if RANDOM in models else "")
-    return Arrangement((view, _full(source, "Pooled estimates")))
+    return Arrangement((view, full_view(source, "Pooled estimates")))
 
 
 def by_evaluation(source: Source) -> Arrangement | None:
@@ -134,7 +134,7 @@ def _ratios_across(source: Source, across: str, title: str) -> Arrangement | Non
         rows = [table.row(key, name) for name in table.columns]
         cells.append(tuple(cell for row in rows for cell in (stacked(source.ratio(row)), source.cell(row, "p"))))
     names = [(source.title(factor),) for (factor,) in table.keys]
-    return Arrangement((TableView(tuple(headings), line_rows(names, cells)), _full(source, title)))
+    return Arrangement((TableView(tuple(headings), line_rows(names, cells)), full_view(source, title)))
 
 
 def _rows_of(table: CrossTable, key: tuple[str, ...]) -> list[Row]:
@@ -184,7 +184,3 @@ def _measure(source: Source, row: Row | None) -> ShownCell:
 
 def _ratio_caption(source: Source) -> str:
     return f"{source.ratio_words.capitalize()} (95 % CI); n is the number of patients in the hospital’s own model."
-
-
-def _full(source: Source, title: str) -> TableView:
-    return folded(plain_view(source), f"{title}, row by row with β and SE: {len(source.rows)} rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heartify.lab.report.plots.table_rows import Row, label
 from heartify.lab.report.table_cells import ShownCell, sign
-from heartify.lab.report.table_views import Arrangement, Heading, Source, TableView, folded, line_rows, plain_view
+from heartify.lab.report.table_views import Arrangement, Heading, Source, TableView, full_view, line_rows
 from heartify.lab.report.table_words import label_words
 
 
@@ -47,7 +47,7 @@ def screen_hits(source: Source) -> Arrangement | None:
         )
     keys = [(source.title(label(row, "candidate")),) for row in source.rows]
     headings = (Heading("candidate", is_label=True), *(Heading(item) for item in words))
-    everything = folded(plain_view(source), f"Candidates that passed, with β and SE: {len(source.rows)} rows")
+    everything = full_view(source, "Candidates that passed")
     return Arrangement((TableView(headings, line_rows(keys, lines)), everything))
 
 

@@ -92,10 +92,17 @@ def folded(view: TableView, summary: str) -> TableView:
 
 
 def stacked(cell: ShownCell) -> ShownCell:
-    """Return a cell with its interval on the second line, for tables of many columns."""
-    if len(cell.pieces) == 1:
+    """Return a cell with the interval behind its estimate on the second line, for tables of many columns."""
+    if len(cell.pieces) == 1 or cell.pieces[1] != sign(" ("):
         return cell
-    return ShownCell(cell.pieces[:1], (sign("("), *cell.pieces[2:]))
+    return dataclasses.replace(cell, pieces=cell.pieces[:1], second_line=(sign("("), *cell.pieces[2:]))
+
+
+def full_view(source: Source, title: str) -> TableView:
+    """Return all figures row by row, as narrow as can be, to be folded away under a view that leaves some out."""
+    view = plain_view(source)
+    rows = tuple(tuple(stacked(cell) for cell in row) for row in view.rows)
+    return TableView(view.headings, rows, summary=f"{title}, row by row with β and SE: {len(rows)} rows")
 
 
 def line_rows(
