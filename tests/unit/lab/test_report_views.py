@@ -288,6 +288,7 @@ def test_an_arrangement_holds_every_figure_that_was_released_and_no_other_but_ra
 
     allowed = {text for cell in released for text in (str(cell), exact_text(cell), exact_text(math.exp(cell)))}
     assert found != arrange("another", "Title", source, has_plots=False)
+    assert all(len(row) == len(view.headings) for view in found.views for row in view.rows)
     assert figures(found) <= allowed
     assert all({str(cell), exact_text(cell)} & figures(found) for cell in released)
 

@@ -171,7 +171,6 @@ def _spread(source: Source, row: Row | None) -> tuple[ShownCell, ...]:
         *others,
         both,
         source.cell(row, "q_p"),
-        source.cell(row, "hospitals"),
     )
 
 
