@@ -311,6 +311,15 @@ def test_a_summary_with_two_values_in_a_row_is_shown_row_by_row():
     assert texts(found.views[0]) == [["measure", "number", "value"], ["hits", "4", "1.04"]]
 
 
+def test_a_wide_table_has_its_intervals_on_a_second_line_and_a_narrow_one_in_line():
+    wide = arranged("left_out_hospital", {"hospital": "aspen", "status": "estimated", "n": 300, "events": 100,
+                                          "c": 0.75, "c_low": 0.7, "c_high": 0.8})  # fmt: skip
+    narrow = arranged("calibration_curve", {"predicted": 0.2, "observed": 0.25, "ci_low": 0.2, "ci_high": 0.3})
+
+    assert "0.75 | (0.70 to 0.80)" in texts(wide.views[0])[1]
+    assert "0.25 (0.20 to 0.30)" in texts(narrow.views[0])[1]
+
+
 class Result:
     """A result with one table."""
 

@@ -13,6 +13,9 @@ from heartify.lab.report.number_text import Figure, ratio_decimals, ratio_interv
 from heartify.lab.report.plots.table_rows import Row, numbers
 from heartify.lab.report.table_cells import HIDDEN, Layout, ShownCell, build_cell, sign, word_cell
 
+WIDE_FROM = 8
+"""A table of so many columns has its intervals on a second line, so as to fit a page."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Heading:
@@ -83,6 +86,8 @@ def plain_view(source: Source) -> TableView:
     """Return the rows as they were released."""
     headings = tuple(Heading(item.heading, is_label=item.is_label) for item in source.layout)
     rows = tuple(tuple(build_cell(item, row, source.titles) for item in source.layout) for row in source.rows)
+    if len(headings) >= WIDE_FROM:
+        rows = tuple(tuple(map(stacked, row)) for row in rows)
     return TableView(headings, rows)
 
 
