@@ -1,7 +1,8 @@
 """What each term weighs, on several scales, and how sure its place among the others is.
 
 Partial chi2 less df, general dominance (the Shapley share of R2), the population attributable fraction, and the
-bootstrap of all of them with intervals of ranks. Weights per unit and per SD of single columns are in stats.weights.
+bootstrap of all of them with intervals of ranks. Weights per unit and per SD of single columns are in
+stats.factor_weights.
 """
 
 from heartify.stats.importance.attributable_fraction import (

@@ -5,15 +5,14 @@ from heartify.stats.missing.convergence import ChainTrace, Convergence, summaris
 from heartify.stats.missing.cumulative_hazard import nelson_aalen
 from heartify.stats.missing.mice import Completed, ImputationSpec, NeverMeasuredPolicy, impute
 from heartify.stats.missing.pattern import JointPattern, MissingPattern, NeverMeasured, missing_pattern
+from heartify.stats.missing.pooled_wald import PooledWald, pool_wald
 from heartify.stats.missing.rubin import (
     PooledProbability,
     PooledScalar,
     PooledVector,
-    PooledWald,
     pool_on_logit,
     pool_scalar,
     pool_vector,
-    pool_wald,
     recommended_imputations,
 )
 
