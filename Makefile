@@ -1,4 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Everything they need is installed into .venv, from hashed lock files.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -63,13 +65,13 @@ referee: $(VENV)/.dev ## run R again and compare with the committed reference va
 bench: bench-logistic bench-cox bench-screen bench-scale ## every benchmark of the statistics, with peers in the same run
 
 bench-logistic: $(VENV)/.bench ## 10 million encrypted rows against glum and scikit-learn
-	$(BIN)/python bench/logistic.py
+	$(BIN)/python bench/logistic.py | tee bench/results/logistic.json
 
 bench-cox: $(VENV)/.bench ## 1 million encrypted rows against R coxph and lifelines
-	$(BIN)/python bench/cox.py
+	$(BIN)/python bench/cox.py | tee bench/results/cox.json
 
 bench-screen: $(VENV)/.bench ## 10,000 candidates against plink2
-	$(BIN)/python bench/screen.py
+	$(BIN)/python bench/screen.py | tee bench/results/screen.json
 
 bench-scale: $(VENV)/.bench ## time and memory from 100 thousand to 100 million encrypted rows
 	$(BIN)/python bench/scale.py
