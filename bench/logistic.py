@@ -14,7 +14,6 @@ import datetime as dt
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -48,7 +47,9 @@ def measure(tool: str, folder: Path) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     coef, se = run()
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss, which counts the parent's memory as well: the kernel takes it over at the exec of a child.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak_mb = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
     measured = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak_mb}
     return measured | {"coef": [float(value) for value in coef], "se": [float(value) for value in se]}
 
