@@ -160,7 +160,7 @@ def ours_run(rows: int, worker: str) -> dict:
     sys.modules["pandas"] = None  # type: ignore[assignment]
     from encrypted_cohort import EVENT, FACTORS, TIME, load_cohort, make_cohort
 
-    from heartify.cohort.reader import read_columns
+    from heartify.cohort.encrypted.reader import read_columns
     from heartify.stats.survival import SurvivalColumns, fit_cox
 
     cohort = load_cohort(make_cohort(WORK, rows).folder)

@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
-from heartify.cohort.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
-from heartify.cohort.stored_form import stored_form
-from heartify.cohort.writer import encode_part
+from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
+from heartify.cohort.encrypted.stored_form import stored_form
+from heartify.cohort.encrypted.writer import encode_part
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_hex
 from heartify.protocol.dictionary import Column, DataDictionary
 from heartify.protocol.manifest import ColumnFile, Manifest, padded_row_count, round_rows

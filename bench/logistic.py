@@ -58,7 +58,7 @@ def _ours(precision: str) -> Any:
     def prepare(folder: Path) -> Any:
         from encrypted_cohort import FACTORS, OUTCOME, load_cohort
 
-        from heartify.cohort.chunks import open_encrypted_rows
+        from heartify.cohort.encrypted.chunks import open_encrypted_rows
         from heartify.stats.streaming import fit_streamed_logistic
 
         def encode(columns: Any) -> Any:

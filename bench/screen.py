@@ -117,8 +117,8 @@ def _dictionary(first: int, last: int):
 def _make_dataset(folder: Path, rows: int, candidates: int) -> None:
     import pyarrow.parquet.encryption as pe
 
-    from heartify.cohort.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
-    from heartify.cohort.writer import encode_part
+    from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
+    from heartify.cohort.encrypted.writer import encode_part
     from heartify.protocol.canonical import encode_canonical, sha256_digest, to_hex
     from heartify.protocol.manifest import ColumnFile, Manifest, padded_row_count, round_rows
 
@@ -216,7 +216,7 @@ def _tiles(folder: Path, rows: int, candidates: int, cipher) -> Iterator:
 def _columns(folder: Path, rows: int) -> Iterator:
     import msgspec
 
-    from heartify.cohort.reader import read_columns
+    from heartify.cohort.encrypted.reader import read_columns
     from heartify.protocol.manifest import Manifest
     from heartify.stats.screening import CandidateBlock
 

@@ -11,7 +11,7 @@ import pytest
 
 from heartify.chain.node import EmbeddedChain, unsafe_fund
 from heartify.chain.rpc import connect
-from heartify.cohort.storage import open_store
+from heartify.cohort.storage.store import open_store
 from heartify.demo.world import DemoHospital, DemoWorld
 from heartify.errors import ChainError, InputError, IntegrityError, RevertError, ServiceError, UsageError
 from heartify.hospital.hospital import GrantTerms

@@ -11,13 +11,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heartify.cohort.column_crypto import column_keys
-from heartify.cohort.csv_source import parse_csv
-from heartify.cohort.publication import lint_cohort
-from heartify.cohort.reader import read_columns
-from heartify.cohort.storage import open_store
-from heartify.cohort.version_files import build_fetch
-from heartify.cohort.writer import WrittenVersion, write_version
+from heartify.cohort.encrypted.column_crypto import column_keys
+from heartify.cohort.encrypted.reader import read_columns
+from heartify.cohort.encrypted.writer import WrittenVersion, write_version
+from heartify.cohort.lint.publication import lint_cohort
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store
+from heartify.cohort.storage.version_files import build_fetch
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary, Level
 
@@ -65,7 +65,7 @@ def publish(rows: list[tuple[Any, ...]], url: str) -> WrittenVersion:
 @given(rows=st.lists(ROW, min_size=1, max_size=12))
 def test_every_value_survives_encryption(rows: list[tuple[Any, ...]]) -> None:
     version = publish(rows, "memory://property-round-trip")
-    fetch = build_fetch(open_store("memory://property-round-trip"), version.version_id, version.manifest)
+    fetch = build_fetch(open_store("memory://property-round-trip"), version.manifest)
 
     columns = read_columns(
         version.manifest,

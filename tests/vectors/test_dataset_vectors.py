@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from heartify.cohort.column_crypto import column_keys, file_aad_prefix
-from heartify.cohort.reader import read_columns
+from heartify.cohort.encrypted.column_crypto import column_keys, file_aad_prefix
+from heartify.cohort.encrypted.reader import read_columns
 from heartify.errors import IntegrityError
 from heartify.protocol.dictionary import parse_dictionary
 from heartify.protocol.manifest import parse_manifest
@@ -96,7 +96,7 @@ def decrypt_module(data: bytes, offset: int, key: bytes, aad: bytes) -> tuple[by
 def test_an_independent_reader_reads_the_vector(name: str) -> None:
     """No Parquet library: magic, footer, page header and page are walked by hand; only AES-GCM is borrowed."""
     (entry,) = MANIFEST.files_of(name)
-    data, key, datatype = fetch(entry.file), derive_key(name), DICTIONARY.column(name).datatype
+    data, key, datatype = fetch(entry.object_name), derive_key(name), DICTIONARY.column(name).datatype
     prefix = bytes.fromhex(VECTOR["columns"][name]["aad_prefix_of_part"]["0"])
     (footer_length,) = struct.unpack("<I", data[-8:-4])
     crypto = data[len(data) - 8 - footer_length :]
@@ -126,7 +126,7 @@ def test_a_negative_vector_fails_with_its_code(case: dict[str, Any]) -> None:
     name = case["column"]
     (entry,) = MANIFEST.files_of(name)
     (source,) = MANIFEST.files_of(case.get("file_of", name))
-    data = bytearray(fetch(source.file))
+    data = bytearray(fetch(source.object_name))
     if "flip" in case:
         data[case["flip"]] ^= 1
     faulty = bytes(data[: case.get("keep")])
@@ -138,4 +138,4 @@ def test_a_negative_vector_fails_with_its_code(case: dict[str, Any]) -> None:
     key = bytes.fromhex(VECTOR["columns"][case.get("key_of", name)]["key"])
 
     with pytest.raises(IntegrityError, match=f"^{case['code']}:"):
-        read_columns(manifest, DICTIONARY, [name], {name: key}, {entry.file: faulty}.__getitem__)
+        read_columns(manifest, DICTIONARY, [name], {name: key}, {entry.object_name: faulty}.__getitem__)

@@ -20,7 +20,7 @@ from heartify.broker.chain_view import ChainView
 from heartify.broker.challenges import PendingChallenge, PendingChallenges
 from heartify.broker.store import BrokerStore, HeldVersion, ReleaseEntry
 from heartify.broker.vault import Vault
-from heartify.cohort.column_crypto import column_key
+from heartify.cohort.encrypted.column_crypto import column_key
 from heartify.errors import IntegrityError, PolicyError
 from heartify.protocol.canonical import digest_of, encode_canonical, to_bytes, to_hex
 from heartify.protocol.deal import Deal, DealGrant, verify_deal_id

@@ -10,10 +10,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from heartify.cohort.csv_source import load_csv
 from heartify.cohort.dictionary_toml import load_dictionary_toml
 from heartify.cohort.generated import store_demo_data
-from heartify.cohort.publication import check_publishable
+from heartify.cohort.lint.publication import check_publishable
+from heartify.cohort.sources.csv_source import load_csv
 from heartify.errors import InputError
 from heartify.protocol.dictionary import DataDictionary
 from heartify.protocol.plan import Plan, parse_plan_toml

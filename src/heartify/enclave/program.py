@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from heartify.cohort.reader import read_columns
+from heartify.cohort.encrypted.reader import read_columns
 from heartify.enclave.cases import HospitalCases, Levels, build_cases, category_levels
 from heartify.enclave.channel import Channel
 from heartify.enclave.failure import StudyFailedError, StudyWithheldError

@@ -17,10 +17,10 @@ from heartify.broker.database import open_database
 from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
 from heartify.broker.vault import Vault
 from heartify.chain.registry import dataset_id
-from heartify.cohort.csv_source import load_csv
 from heartify.cohort.dictionary_toml import load_dictionary_toml
-from heartify.cohort.storage import open_store
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import load_csv
+from heartify.cohort.storage.store import open_store
 from heartify.errors import InputError, UsageError
 from heartify.hospital.approval import approve_release
 from heartify.hospital.home import HospitalHome, HospitalSettings, check_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from heartify.cohort.storage import open_store
+from heartify.cohort.storage.store import open_store
 from heartify.errors import HeartifyError
 from heartify.market.catalogue import load_documents, load_policy_bytes
 from heartify.party.market_access import MarketAccess

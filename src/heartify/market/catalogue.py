@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 from heartify.chain.registry import RegistryClient
-from heartify.cohort.storage import Store, open_store, version_folder
-from heartify.cohort.version_files import load_manifest, load_stored_dictionary
+from heartify.cohort.storage.store import Store, open_store, version_folder
+from heartify.cohort.storage.version_files import load_manifest, load_stored_dictionary
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.market.order_book import LiveOrder, OrderBook
 from heartify.protocol.canonical import MAX_DOCUMENT_BYTES, parse_canonical, sha256_digest

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from heartify.chain.registry import RegistryClient
-from heartify.cohort.storage import Store, open_store
-from heartify.cohort.version_files import build_fetch
+from heartify.cohort.storage.store import Store, open_store
+from heartify.cohort.storage.version_files import build_fetch
 from heartify.errors import ChainError
 from heartify.market.catalogue import VersionDocuments, load_documents, load_policy_bytes
 from heartify.protocol.canonical import parse_canonical
@@ -37,7 +37,7 @@ class GrantAccess:
             IntegrityError: the manifest lists no such file.
             ServiceError: the store can't be read.
         """
-        return build_fetch(self.store, self.version, self.documents.manifest)(file)
+        return build_fetch(self.store, self.documents.manifest)(file)
 
 
 def locate_grants(registry: RegistryClient, deal: Deal) -> tuple[GrantAccess, ...]:

@@ -21,13 +21,15 @@ import msgspec
 from heartify.errors import DocumentError, InputError
 from heartify.protocol.canonical import digest_of, parse_canonical
 
-DICTIONARY_FORMAT: Literal["heartify.dictionary/1"] = "heartify.dictionary/1"
+DICTIONARY_FORMAT: Literal["heartify.dictionary/2"] = "heartify.dictionary/2"
 MAX_COLUMNS = 4096
 MAX_LEVELS = 1024
 MAX_TEXT = 1000
+MAX_DECIMALS = 9
 
 Datatype = Literal["number", "integer", "boolean", "category", "date"]
 Role = Literal["factor", "outcome", "time", "id", "filter"]
+Precision = Literal["double", "single"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _LOINC = re.compile(r"[1-9][0-9]{0,6}-[0-9]")
@@ -75,6 +77,8 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One column: name, meaning, type, unit, limits and codes.
 
     `minimum` and `maximum` are inclusive and in `unit`. `missing_codes` are the texts that mean "not known".
+    `decimals` says that no value of a number has more decimal places; with both limits it makes the stored form
+    small. `precision` is that of a stored number without `decimals`: nothing is narrowed that isn't declared so.
     Raises DocumentError, naming the column, when the fields contradict each other.
     """
 
@@ -91,6 +95,9 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     snomed: str | None = None
     omop: int | None = None
     filterable: bool = False
+    description: str = ""
+    decimals: int | None = None
+    precision: Precision = "double"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -101,7 +108,10 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not 0 < len(self.title) <= MAX_TEXT:
             self._refuse("its title is empty or too long", f"give a title of 1 to {MAX_TEXT} characters")
         self._check_unit()
+        if len(self.description) > MAX_TEXT:
+            self._refuse("its description is too long", f"at most {MAX_TEXT} characters")
         self._check_limits()
+        self._check_precision()
         self._check_levels()
         self._check_missing_codes()
         self._check_codes()
@@ -127,6 +137,14 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             self._refuse("a limit is not a finite number", "leave a limit out when there is none")
         if len(limits) == 2 and limits[0] > limits[1]:
             self._refuse(f"minimum {limits[0]:g} is above maximum {limits[1]:g}", "exchange them")
+
+    def _check_precision(self) -> None:
+        if self.datatype != "number" and (self.decimals is not None or self.precision != "double"):
+            self._refuse(f"decimals or precision on a {self.datatype}", "only a number has them")
+        if self.decimals is not None and not 0 <= self.decimals <= MAX_DECIMALS:
+            self._refuse("its decimals are out of range", f"0 to {MAX_DECIMALS} decimal places")
+        if self.decimals is not None and self.precision != "double":
+            self._refuse("decimals and single precision at once", "decimals alone store exact values in less room")
 
     def _check_levels(self) -> None:
         if self.datatype != "category":
@@ -166,7 +184,7 @@ class DataDictionary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     title: str
     description: str
     columns: tuple[Column, ...]
-    format: Literal["heartify.dictionary/1"] = DICTIONARY_FORMAT
+    format: Literal["heartify.dictionary/2"] = DICTIONARY_FORMAT
 
     def __post_init__(self) -> None:
         if not 0 < len(self.title) <= MAX_TEXT or len(self.description) > 10 * MAX_TEXT:

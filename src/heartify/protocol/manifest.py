@@ -1,14 +1,13 @@
 """The manifest: what one immutable dataset version consists of. The SHA-256 of its canonical bytes is the version id.
 
 It is public, and the only thing that a reader trusts once its id is known (from the grant and the deal): it fixes every
-file by size and digest. It must never tell an outsider how values are distributed: the number of rows is rounded, and
-file sizes depend on the number of rows (in steps of 512) and the datatype alone, because files are stored without
-dictionary encoding, compression, statistics or null maps (docs/adr/0005). No I/O here.
+file by size and digest, and a file's digest is its name in the store. It must never tell an outsider how values are
+distributed: the number of rows is rounded, and file sizes depend on the number of rows (in steps of 512) and on what the
+public dictionary declares alone (docs/adr/0012). Documents for the catalogue are released on purpose. No I/O here.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from heartify.errors import DocumentError, IntegrityError
 from heartify.protocol.canonical import Digest, digest_of, parse_canonical, sha256_digest
 
-MANIFEST_FORMAT: Literal["heartify.manifest/1"] = "heartify.manifest/1"
+MANIFEST_FORMAT: Literal["heartify.manifest/2"] = "heartify.manifest/2"
 DICTIONARY_FILE = "dictionary.json"
 MANIFEST_FILE = "manifest.json"
 
@@ -28,7 +27,8 @@ MAX_PART_ROWS = 16 * 1024 * 1024
 MAX_ROWS = 2**33
 MAX_FILES = 16 * 1024
 
-_FILE = re.compile(r"[0-9]{5}\.parquet")
+DOCUMENT_NAMES = ("catalogue.jsonld", "dictionary.csvw.json", "statistics.json", "synthetic-twin.csv")
+"""Documents that a version may have beside its manifest and dictionary; a closed list, in this order."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
@@ -43,7 +43,19 @@ class ColumnFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     part: Count
     first_row: Count
     padded_rows: Count
-    file: str
+    size: Count
+    digest: Digest
+
+    @property
+    def object_name(self) -> str:
+        """The file's name in a store: its digest without 0x."""
+        return self.digest.removeprefix("0x")
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One public document of the version, for the catalogue. `size` is in bytes."""
+
+    name: str
     size: Count
     digest: Digest
 
@@ -63,17 +75,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     report_digest: Digest
     rows_rounded: Count
     columns: tuple[ColumnFile, ...]
-    format: Literal["heartify.manifest/1"] = MANIFEST_FORMAT
+    documents: tuple[Document, ...] = ()
+    format: Literal["heartify.manifest/2"] = MANIFEST_FORMAT
 
     def __post_init__(self) -> None:
         if self.rows_rounded % 5 or self.rows_rounded == 5:
             raise DocumentError("the manifest's row count is not rounded to 5, with 0 for less than 10")
         if not 0 < len(self.columns) <= MAX_FILES:
             raise DocumentError(f"the manifest must list 1 to {MAX_FILES} files")
-        names = [entry.file for entry in self.columns]
-        if len(set(names)) != len(names) or not all(_FILE.fullmatch(name) for name in names):
-            raise DocumentError("the manifest's file names must be different, five digits and .parquet each")
-        layouts = {self._layout(name) for name in self.column_names}
+        if len({entry.digest for entry in self.columns}) != len(self.columns):
+            raise DocumentError("the manifest lists a file twice")
+        if [document.name for document in self.documents] != [
+            name for name in DOCUMENT_NAMES if name in {document.name for document in self.documents}
+        ]:
+            raise DocumentError(f"the manifest's documents must be of {', '.join(DOCUMENT_NAMES)}, once, in this order")
+        layouts = {tuple((e.part, e.first_row, e.padded_rows) for e in files) for files in self.files().values()}
         if len(layouts) != 1:
             raise DocumentError("the manifest's columns do not have the same parts")
         _check_layout(layouts.pop(), self.rows_rounded)
@@ -83,16 +99,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The names of the stored columns in order of first appearance."""
         return tuple(dict.fromkeys(entry.column for entry in self.columns))
 
+    def files(self) -> dict[str, tuple[ColumnFile, ...]]:
+        """Return each column's files ordered by part: one pass, however many columns there are."""
+        found: dict[str, list[ColumnFile]] = {}
+        for entry in sorted(self.columns, key=lambda entry: entry.part):
+            found.setdefault(entry.column, []).append(entry)
+        return {name: tuple(found[name]) for name in self.column_names}
+
     def files_of(self, column: str) -> tuple[ColumnFile, ...]:
-        """Return the column's files ordered by part; empty when the version has no such column."""
+        """Return one column's files ordered by part; empty when the version has no such column."""
         return tuple(sorted((e for e in self.columns if e.column == column), key=lambda entry: entry.part))
 
     def version_id(self) -> str:
         """Return the SHA-256 of the canonical bytes."""
         return digest_of(self)
-
-    def _layout(self, column: str) -> tuple[tuple[int, int, int], ...]:
-        return tuple((entry.part, entry.first_row, entry.padded_rows) for entry in self.files_of(column))
 
 
 def parse_manifest(data: bytes, version_id: str) -> Manifest:

@@ -27,9 +27,10 @@ ENCLAVE_SOURCES = (
     "stats/**/*.py",
     "disclosure/**/*.py",
     "cohort/__init__.py",
-    "cohort/column_crypto.py",
-    "cohort/reader.py",
-    "cohort/stored_form.py",
+    "cohort/encrypted/__init__.py",
+    "cohort/encrypted/column_crypto.py",
+    "cohort/encrypted/reader.py",
+    "cohort/encrypted/stored_form.py",
     "enclave/**/*.py",
 )
 # cffi: the C call interface that coincurve and cryptography load.

@@ -21,11 +21,11 @@ from heartify.broker.service import build_broker_service
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
 from heartify.chain.events import BrokerEndpoint, MatchedDeal, Place, VersionPublished
-from heartify.cohort.csv_source import parse_csv
 from heartify.cohort.dictionary_toml import parse_dictionary_toml
+from heartify.cohort.encrypted.writer import write_version
 from heartify.cohort.generated import generate_cohorts
-from heartify.cohort.storage import open_store
-from heartify.cohort.writer import write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store
 from heartify.errors import ChainError, RevertError
 from heartify.market.catalogue import policy_file
 from heartify.party.http_service import RunningService

@@ -15,9 +15,9 @@ from heartify.broker.database import open_database
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
-from heartify.cohort.csv_source import parse_csv
-from heartify.cohort.storage import open_store
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store
 from heartify.errors import ChainError
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex

@@ -13,7 +13,7 @@ import pytest
 
 from heartify.attestation.policy import PRODUCTION_POLICY
 from heartify.attestation.simulated import SimulatedPlatform
-from heartify.cohort.column_crypto import column_key
+from heartify.cohort.encrypted.column_crypto import column_key
 from heartify.errors import AttestationError, ChainError, DocumentError, InputError, IntegrityError, PolicyError
 from heartify.protocol.canonical import to_bytes, to_hex
 from heartify.protocol.eip712 import Domain

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.column_crypto import column_keys
-from heartify.cohort.csv_source import parse_csv
-from heartify.cohort.reader import ColumnArray, read_columns
-from heartify.cohort.storage import Store, open_store
-from heartify.cohort.version_files import build_fetch
-from heartify.cohort.writer import WrittenVersion, write_version
+from heartify.cohort.encrypted.column_crypto import column_keys
+from heartify.cohort.encrypted.reader import ColumnArray, read_columns
+from heartify.cohort.encrypted.writer import WrittenVersion, write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import Store, open_store
+from heartify.cohort.storage.version_files import build_fetch
 from heartify.protocol.dictionary import Column, DataDictionary, Level
 
 ACCEPTED = {"full-date:visit": "generated dates of a unit test"}
@@ -97,8 +97,8 @@ def publish(memory_store: Store) -> Callable[..., Published]:
         version = write_version(
             table, SMALL, dataset=dataset, previous=previous, store=memory_store, accepted_findings=ACCEPTED, **options
         )
-        fetch = build_fetch(memory_store, version.version_id, version.manifest)
-        files = {entry.file: fetch(entry.file) for entry in version.manifest.columns}
+        fetch = build_fetch(memory_store, version.manifest)
+        files = {entry.object_name: fetch(entry.object_name) for entry in version.manifest.columns}
         return Published(memory_store, version, column_keys(version.master_key, version.manifest), files)
 
     return run

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from heartify.cohort.csv_source import load_csv, parse_csv
 from heartify.cohort.dictionary_toml import load_dictionary_toml, parse_dictionary_toml
 from heartify.cohort.generated import generate_cohorts, store_demo_data
-from heartify.cohort.publication import lint_cohort
+from heartify.cohort.lint.publication import lint_cohort
+from heartify.cohort.sources.csv_source import load_csv, parse_csv
 from heartify.errors import InputError, UsageError
 from heartify.protocol.plan import parse_plan_toml
 from heartify.protocol.plan_check import check_plan_fits

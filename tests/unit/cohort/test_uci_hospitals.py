@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heartify.cohort.column_crypto import column_keys
-from heartify.cohort.csv_source import load_csv
-from heartify.cohort.publication import lint_cohort
-from heartify.cohort.reader import read_columns
-from heartify.cohort.storage import Store
-from heartify.cohort.version_files import build_fetch
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.column_crypto import column_keys
+from heartify.cohort.encrypted.reader import read_columns
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.lint.publication import lint_cohort
+from heartify.cohort.sources.csv_source import load_csv
+from heartify.cohort.storage.store import Store
+from heartify.cohort.storage.version_files import build_fetch
 from heartify.protocol.dictionary import DataDictionary, normalise_code
 
 
@@ -35,7 +35,7 @@ def test_a_hospital_round_trips(
         uci_dictionary,
         names,
         column_keys(version.master_key, manifest),
-        build_fetch(memory_store, version.version_id, manifest),
+        build_fetch(memory_store, manifest),
     )
 
     assert {len(values) for values in columns.values()} == {rows}

@@ -26,9 +26,9 @@ from heartify.broker.database import open_database
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
-from heartify.cohort.csv_source import parse_csv
-from heartify.cohort.storage import Store, open_store, version_folder
-from heartify.cohort.writer import WrittenVersion, write_version
+from heartify.cohort.encrypted.writer import WrittenVersion, write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import Store, open_store, version_folder
 from heartify.enclave.channel import Channel
 from heartify.enclave.job import Job, JobDocuments, check_job, identify
 from heartify.enclave.program import run_job

@@ -214,7 +214,7 @@ def test_enclave_reads_the_columns_of_the_plan_and_no_others(world, delivered):
     asked = {(header["grant"], header["file"]) for header in delivered.asked("file")}
 
     expected = {
-        (i, entry.file)
+        (i, entry.object_name)
         for i, hospital in enumerate(world.hospitals)
         for column in world.plan.columns()
         for entry in hospital.version.manifest.files_of(column)

@@ -90,7 +90,7 @@ def test_file_of_an_older_version_is_input_damaged(world):
 def test_file_of_another_column_is_input_damaged(world):
     def change(host, header, _body):
         names = [
-            entry.file for entry in host.world.hospitals[0].version.manifest.columns if entry.file != header["file"]
+            entry.object_name for entry in host.world.hospitals[0].version.manifest.columns if entry.object_name != header["file"]
         ]
         return host.world.hospitals[0].file(names[0])
 

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from heartify.cohort.column_crypto import column_keys
+from heartify.cohort.encrypted.column_crypto import column_keys
 from heartify.protocol.canonical import encode_canonical, to_bytes
 from heartify.protocol.outcomes import Outcome
 

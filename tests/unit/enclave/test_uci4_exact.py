@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from heartify.cohort.column_crypto import column_keys
-from heartify.cohort.csv_source import load_csv
 from heartify.cohort.dictionary_toml import load_dictionary_toml
-from heartify.cohort.reader import read_columns
-from heartify.cohort.storage import open_store
-from heartify.cohort.version_files import build_fetch
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.column_crypto import column_keys
+from heartify.cohort.encrypted.reader import read_columns
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import load_csv
+from heartify.cohort.storage.store import open_store
+from heartify.cohort.storage.version_files import build_fetch
 from heartify.enclave.cases import HospitalCases, build_cases
 from heartify.enclave.study import prepare
 from heartify.protocol.plan import parse_plan_toml
@@ -32,7 +32,7 @@ def enclave_cases(index: int, name: str) -> HospitalCases:
     store = open_store(f"memory://uci4-exact-{next(_STORES)}")
     version = write_version(table, dictionary, dataset="0x" + "11" * 32, previous=None, store=store)
     keys = {k: v for k, v in column_keys(version.master_key, version.manifest).items() if k in plan.columns()}
-    fetch = build_fetch(store, version.version_id, version.manifest)
+    fetch = build_fetch(store, version.manifest)
     columns = read_columns(version.manifest, dictionary, plan.columns(), keys, fetch)
     return build_cases(plan, dictionary, columns, {}, index=index, name=name, version=version.version_id)
 

@@ -11,10 +11,10 @@ import pytest
 from heartify.broker.database import open_database
 from heartify.broker.store import BrokerStore
 from heartify.chain.deployment import Deployment, store_deployment
-from heartify.cohort.csv_source import parse_csv
 from heartify.cohort.dictionary_toml import parse_dictionary_toml
-from heartify.cohort.storage import open_store
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store
 from heartify.hospital.home import HospitalSettings
 from heartify.hospital.hospital import Hospital
 from heartify.party.home import store_document

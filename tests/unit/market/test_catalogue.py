@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from heartify.cohort.csv_source import parse_csv
-from heartify.cohort.storage import open_store, version_folder
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store, version_folder
 from heartify.errors import IntegrityError, ServiceError
 from heartify.market.catalogue import build_catalogue, load_documents, load_policy_bytes, policy_file
 from heartify.protocol.canonical import encode_canonical

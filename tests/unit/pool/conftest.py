@@ -19,9 +19,9 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from heartify.chain.events import BrokerEndpoint, MatchedDeal, Place, VersionPublished
-from heartify.cohort.csv_source import parse_csv
-from heartify.cohort.storage import open_store, version_folder
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store, version_folder
 from heartify.errors import ChainError, EnclaveError, HeartifyError, RevertError
 from heartify.market.catalogue import policy_file
 from heartify.party.http_service import RunningService, build_service, json_answer, read_body

@@ -52,7 +52,7 @@ def test_steps_are_reported_and_not_answered(serve):
 
 
 def test_file_is_carried_as_the_store_has_it(serve, grants):
-    name = grants[0].documents.manifest.columns[0].file
+    name = grants[0].documents.manifest.columns[0].object_name
 
     ((reply, body),), ending, *_ = serve(request(op="file", grant=0, file=name))
 

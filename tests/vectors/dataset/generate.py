@@ -10,11 +10,11 @@ import json
 import shutil
 from pathlib import Path
 
-from heartify.cohort.column_crypto import column_keys, file_aad_prefix
-from heartify.cohort.csv_source import parse_csv
 from heartify.cohort.dictionary_toml import parse_dictionary_toml
-from heartify.cohort.storage import open_store
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.column_crypto import column_keys, file_aad_prefix
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import parse_csv
+from heartify.cohort.storage.store import open_store
 from heartify.protocol.canonical import to_bytes
 
 HERE = Path(__file__).parent

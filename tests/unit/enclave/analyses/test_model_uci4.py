@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heartify.cohort.column_crypto import column_keys
-from heartify.cohort.csv_source import load_csv
 from heartify.cohort.dictionary_toml import load_dictionary_toml
-from heartify.cohort.reader import read_columns
-from heartify.cohort.storage import open_store
-from heartify.cohort.version_files import build_fetch
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.column_crypto import column_keys
+from heartify.cohort.encrypted.reader import read_columns
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.sources.csv_source import load_csv
+from heartify.cohort.storage.store import open_store
+from heartify.cohort.storage.version_files import build_fetch
 from heartify.disclosure import WithheldCode, WithheldError
 from heartify.protocol.plan import parse_plan_toml
 
@@ -54,7 +54,7 @@ def _read(name: str) -> dict[str, Any]:
     table = load_csv(SHARED / f"uci_heart_{name}.csv", DICTIONARY)
     version = write_version(table, DICTIONARY, dataset="0x" + "11" * 32, previous=None, store=store)
     keys = {k: v for k, v in column_keys(version.master_key, version.manifest).items() if k in columns}
-    fetch = build_fetch(store, version.version_id, version.manifest)
+    fetch = build_fetch(store, version.manifest)
     return dict(read_columns(version.manifest, DICTIONARY, columns, keys, fetch))
 
 

@@ -20,10 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
-from heartify.cohort.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
-from heartify.cohort.publication import PublicationReport, check_publishable
-from heartify.cohort.storage import Store, version_folder
-from heartify.cohort.stored_form import (
+from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
+from heartify.cohort.encrypted.stored_form import (
     ROWS_FIELD,
     StoredArray,
     encode_row_count,
@@ -31,6 +29,8 @@ from heartify.cohort.stored_form import (
     stored_form,
     stored_schema,
 )
+from heartify.cohort.lint.publication import PublicationReport, check_publishable
+from heartify.cohort.storage.store import Store, version_folder
 from heartify.cohort.table_form import check_table
 from heartify.errors import InputError, UsageError
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
@@ -122,20 +122,18 @@ class _VersionInProgress:
             values = table.column(column.name)
             for part, first_row in enumerate(range(0, max(1, len(values)), self.part_rows)):
                 stored = _to_stored(values.slice(first_row, self.part_rows), column)
-                name = f"{len(files):05}.parquet"
                 data = self._encrypt(stored, column, part, key)
-                self.store.put(f"{self.staging}/{name}", data)
                 files.append(
                     ColumnFile(
                         column=column.name,
                         part=part,
                         first_row=first_row,
                         padded_rows=padded_row_count(len(stored)),
-                        file=name,
                         size=len(data),
                         digest=sha256_digest(data),
                     )
                 )
+                self.store.put(f"objects/{files[-1].object_name}", data)
         return tuple(files)
 
     def _encrypt(self, values: StoredArray, column: Column, part: int, key: bytes) -> bytes:

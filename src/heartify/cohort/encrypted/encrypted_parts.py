@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from heartify.cohort.reader import (
+from heartify.cohort.encrypted.reader import (
     check_magic,
     check_padding,
     check_shape,
     decryption_properties,
     row_count,
 )
-from heartify.cohort.stored_form import StoredArray, stored_form
+from heartify.cohort.encrypted.stored_form import StoredArray, stored_form
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import to_bytes
 from heartify.protocol.dictionary import Column
@@ -116,7 +116,7 @@ def check_digest(granted: GrantedFiles, entry: ColumnFile) -> None:
 
 
 def _open_source(granted: GrantedFiles, entry: ColumnFile) -> pa.NativeFile:
-    opened = granted.open_file(entry.file)
+    opened = granted.open_file(entry.object_name)
     source = opened if isinstance(opened, pa.NativeFile) else pa.BufferReader(opened)
     if source.size() != entry.size:
         raise IntegrityError("file-size: a file does not have the size that the manifest declares")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heartify.cohort.stored_form import encode_row_count, has_valid_values, is_missing
+from heartify.cohort.encrypted.stored_form import encode_row_count, has_valid_values, is_missing
 from heartify.protocol.dictionary import Column, Level
 
 NAN = float("nan")

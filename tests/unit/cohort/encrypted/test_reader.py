@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
-from heartify.cohort.column_crypto import file_aad_prefix
-from heartify.cohort.reader import iterate_parts, read_columns
-from heartify.cohort.stored_form import ROWS_FIELD
-from heartify.cohort.version_files import load_stored_dictionary
+from heartify.cohort.encrypted.column_crypto import file_aad_prefix
+from heartify.cohort.encrypted.reader import iterate_parts, read_columns
+from heartify.cohort.encrypted.stored_form import ROWS_FIELD
+from heartify.cohort.storage.version_files import load_stored_dictionary
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import to_bytes
 from heartify.protocol.dictionary import DataDictionary
@@ -120,24 +120,24 @@ def test_only_the_files_of_the_columns_asked_for_are_fetched(published: Any, sma
 
     read_columns(published.version.manifest, small_dictionary, ["cp"], published.keys, fetch)
 
-    assert fetched == [entry.file for entry in published.version.manifest.files_of("cp")]
+    assert fetched == [entry.object_name for entry in published.version.manifest.files_of("cp")]
 
 
 def test_every_flipped_byte_of_a_file_is_refused_by_its_digest(published: Any) -> None:
     entry = published.version.manifest.files_of("smoker")[0]
-    data = published.files[entry.file]
+    data = published.files[entry.object_name]
 
     for position in range(len(data)):
         changed = data[:position] + bytes([data[position] ^ 0x40]) + data[position + 1 :]
         with pytest.raises(IntegrityError, match="file-digest"):
-            published.read("smoker", files=published.files | {entry.file: changed})
+            published.read("smoker", files=published.files | {entry.object_name: changed})
 
 
 def test_flipped_bytes_are_refused_by_the_encryption_too(published: Any, small_dictionary: DataDictionary) -> None:
     """With a manifest that agrees with the damaged file, AES-GCM and the shape checks are the second line."""
     manifest = published.version.manifest
     index = next(i for i, entry in enumerate(manifest.columns) if entry.column == "smoker")
-    file = manifest.columns[index].file
+    file = manifest.columns[index].object_name
     data = published.files[file]
 
     for position in range(0, len(data), 7):
@@ -155,7 +155,7 @@ def test_flipped_bytes_are_refused_by_the_encryption_too(published: Any, small_d
 @pytest.mark.parametrize("length", [0, 3, 4, 100, -1])
 def test_a_truncated_file_is_refused(length: int, published: Any, small_dictionary: DataDictionary) -> None:
     manifest = published.version.manifest
-    file = manifest.columns[0].file
+    file = manifest.columns[0].object_name
     short = published.files[file][:length]
 
     with pytest.raises(IntegrityError, match="file-size"):
@@ -171,8 +171,8 @@ def test_swapped_columns_are_refused_even_by_an_agreeing_manifest(
 ) -> None:
     manifest = published.version.manifest
     chol, count = (manifest.files_of(name)[0] for name in ("chol", "count"))
-    swapped = published.files | {chol.file: published.files[count.file], count.file: published.files[chol.file]}
-    agreeing = with_file(with_file(manifest, 0, swapped[chol.file]), 1, swapped[count.file])
+    swapped = published.files | {chol.object_name: published.files[count.object_name], count.object_name: published.files[chol.object_name]}
+    agreeing = with_file(with_file(manifest, 0, swapped[chol.object_name]), 1, swapped[count.object_name])
 
     with pytest.raises(IntegrityError, match=r"file-(digest|size)"):
         published.read("chol", files=swapped)
@@ -190,8 +190,8 @@ def test_swapped_parts_are_refused_even_by_an_agreeing_manifest(
     version = publish(long_table, part_rows=512)
     manifest = version.version.manifest
     first, second = manifest.files_of("chol")[:2]
-    swapped = version.files | {first.file: version.files[second.file], second.file: version.files[first.file]}
-    agreeing = with_file(with_file(manifest, 0, swapped[first.file]), 1, swapped[second.file])
+    swapped = version.files | {first.object_name: version.files[second.object_name], second.object_name: version.files[first.object_name]}
+    agreeing = with_file(with_file(manifest, 0, swapped[first.object_name]), 1, swapped[second.object_name])
 
     with pytest.raises(IntegrityError, match="file-digest"):
         version.read("chol", files=swapped)
@@ -207,7 +207,7 @@ def test_files_of_another_version_or_hospital_are_refused(
     ours = publish(small_table, random_bytes=lambda n: b"\1" * n)
     dataset = "0x" + ("11" if other == "version" else "22") * 32
     theirs = publish(small_table, dataset=dataset, random_bytes=_nonces(b"\2" if other == "version" else b"\1"))
-    file = ours.version.manifest.columns[0].file
+    file = ours.version.manifest.columns[0].object_name
     mixed = {file: theirs.files[file]}
     agreeing = with_file(ours.version.manifest, 0, mixed[file])
 
@@ -239,7 +239,7 @@ def test_plaintext_parquet_is_refused_even_by_an_agreeing_manifest(
     pq.write_table(stored_table(PADDED), sink, compression="NONE", use_dictionary=False)
     plain = sink.getvalue()
     manifest = published.version.manifest
-    file = manifest.columns[0].file
+    file = manifest.columns[0].object_name
 
     for data in (plain, b"PARE" + plain[4:], plain[:-4] + b"PARE", b"PARE" + plain[4:-4] + b"PARE"):
         with pytest.raises(IntegrityError, match=r"file-(plaintext|decryption)"):
@@ -281,7 +281,7 @@ def test_a_publisher_who_holds_the_key_cannot_leave_the_stored_form(
 ) -> None:
     data = forge(published, "chol", table, rows=rows, **options)
     manifest = with_file(published.version.manifest, 0, data)
-    file = manifest.columns[0].file
+    file = manifest.columns[0].object_name
 
     with pytest.raises(IntegrityError, match=said):
         read_columns(manifest, small_dictionary, ["chol"], published.keys, {file: data}.__getitem__)
@@ -302,7 +302,7 @@ def test_an_impossible_code_is_refused(
     missing = -(2**63) if kind == pa.int64() else -1
     data = forge(published, column, stored_table([0, 1, 1, value] + [missing] * 508, column, kind), rows=FOUR)
     manifest = with_file(published.version.manifest, index, data)
-    file = manifest.columns[index].file
+    file = manifest.columns[index].object_name
 
     with pytest.raises(IntegrityError, match="file-values") as caught:
         read_columns(manifest, small_dictionary, [column], published.keys, {file: data}.__getitem__)
@@ -314,7 +314,7 @@ def test_columns_with_different_row_counts_are_refused(published: Any, small_dic
     five = str(5).zfill(20).encode()
     data = forge(published, "chol", stored_table([1.0] * 5 + PADDED[5:]), rows=five)
     manifest = with_file(published.version.manifest, 0, data)
-    files = published.files | {manifest.columns[0].file: data}
+    files = published.files | {manifest.columns[0].object_name: data}
 
     with pytest.raises(IntegrityError, match="row-alignment"):
         read_columns(manifest, small_dictionary, ["chol", "cp"], published.keys, files.__getitem__)
@@ -389,11 +389,12 @@ def test_columns_that_are_too_large_together_are_never_fetched(
 
 def test_the_reader_brings_no_input_output_library_into_the_enclave() -> None:
     script = (
-        "import sys, heartify.cohort.reader; "
+        "import sys, heartify.cohort.encrypted.reader; "
         "print(*sorted(m for m in sys.modules if m.startswith('heartify.cohort.') or m in ('fsspec', 'httpx', 'web3')))"
     )
 
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    modules = {"heartify.cohort.column_crypto", "heartify.cohort.reader", "heartify.cohort.stored_form"}
+    room = "heartify.cohort.encrypted"
+    modules = {room, f"{room}.column_crypto", f"{room}.reader", f"{room}.stored_form"}
     assert set(ran.stdout.split()) == modules

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
-from heartify.cohort.column_crypto import KEY_BYTES, file_aad_prefix
-from heartify.cohort.stored_form import (
+from heartify.cohort.encrypted.column_crypto import KEY_BYTES, file_aad_prefix
+from heartify.cohort.encrypted.stored_form import (
     ROWS_DIGITS,
     ROWS_FIELD,
     StoredArray,
@@ -122,7 +122,7 @@ def check_request(
 
 def _read_file(manifest: Manifest, entry: ColumnFile, column: Column, key: bytes, fetch: Fetch) -> StoredArray:
     """Fetch, verify and decrypt one file, and return the stored values without padding."""
-    data = fetch(entry.file)
+    data = fetch(entry.object_name)
     if len(data) != entry.size:
         raise IntegrityError("file-size: a file does not have the size that the manifest declares")
     if hashlib.sha256(data).digest() != to_bytes(entry.digest):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heartify.cohort.storage import Store, open_store
+from heartify.cohort.storage.store import Store, open_store
 from heartify.errors import IntegrityError, ServiceError, UsageError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.csv_source import load_csv, parse_csv
+from heartify.cohort.sources.csv_source import load_csv, parse_csv
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary, Level
 

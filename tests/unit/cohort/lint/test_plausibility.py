@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.plausibility import RANGES, check_plausible, lint_units
+from heartify.cohort.lint.plausibility import RANGES, check_plausible, lint_units
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary, check_ucum
 

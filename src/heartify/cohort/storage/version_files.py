@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from heartify.cohort.storage import Store, version_folder
+from heartify.cohort.storage.store import Store, version_folder
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import MAX_DOCUMENT_BYTES, sha256_digest
 from heartify.protocol.dictionary import DataDictionary, parse_dictionary
@@ -20,7 +20,7 @@ def list_versions(store: Store) -> tuple[str, ...]:
     return tuple(
         f"0x{folder}"
         for folder in store.list()
-        if not folder.startswith("partial-") and store.exists(f"{folder}/{MANIFEST_FILE}")
+        if not folder.startswith(("partial-", "objects")) and store.exists(f"{folder}/{MANIFEST_FILE}")
     )
 
 
@@ -44,13 +44,13 @@ def load_stored_dictionary(store: Store, version_id: str, manifest: Manifest) ->
     return parse_dictionary(data)
 
 
-def build_fetch(store: Store, version_id: str, manifest: Manifest) -> Callable[[str], bytes]:
+def build_fetch(store: Store, manifest: Manifest) -> Callable[[str], bytes]:
     """Build the function that fetches a file of the version by its name, never more bytes than declared."""
-    sizes = {entry.file: entry.size for entry in manifest.columns}
+    sizes = {entry.object_name: entry.size for entry in manifest.columns}
 
     def fetch(file: str) -> bytes:
         if file not in sizes:
             raise IntegrityError("file-unknown: the manifest does not list a file of that name")
-        return store.get(f"{version_folder(version_id)}/{file}", max_bytes=sizes[file])
+        return store.get(f"objects/{file}", max_bytes=sizes[file])
 
     return fetch

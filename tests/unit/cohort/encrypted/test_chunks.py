@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
-from heartify.cohort.chunks import open_encrypted_rows
-from heartify.cohort.column_crypto import column_keys, file_aad_prefix
-from heartify.cohort.reader import read_columns
-from heartify.cohort.stored_form import ROWS_FIELD
-from heartify.cohort.version_files import load_stored_dictionary
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.chunks import open_encrypted_rows
+from heartify.cohort.encrypted.column_crypto import column_keys, file_aad_prefix
+from heartify.cohort.encrypted.reader import read_columns
+from heartify.cohort.encrypted.stored_form import ROWS_FIELD
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.storage.version_files import load_stored_dictionary
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import sha256_digest, to_bytes
 from heartify.protocol.dictionary import Column, DataDictionary
@@ -220,7 +220,7 @@ def test_files_may_be_opened_from_a_disk(cohort: Any, memory_store: Any, tmp_pat
 
 def test_a_flipped_byte_is_refused_in_or_on_leaving_the_block(published: Any) -> None:
     entry = published.version.manifest.files_of("chol")[0]
-    data = published.files[entry.file]
+    data = published.files[entry.object_name]
 
     # The magic is outside of what the encryption authenticates, the middle inside: the digest covers both.
     for position in (0, 3, 4, len(data) // 2, len(data) - 1):
@@ -228,7 +228,7 @@ def test_a_flipped_byte_is_refused_in_or_on_leaving_the_block(published: Any) ->
         flipped[position] ^= 1
         with (
             pytest.raises(IntegrityError, match=r"^file-"),
-            open_rows(published, ("chol",), files={entry.file: bytes(flipped)}) as rows,
+            open_rows(published, ("chol",), files={entry.object_name: bytes(flipped)}) as rows,
         ):
             rows.load(0)
 
@@ -243,7 +243,7 @@ def test_another_version_of_the_same_bytes_is_refused_on_leaving_by_its_digest(p
 
     with (
         pytest.raises(IntegrityError, match="file-digest"),
-        open_rows(published, ("chol",), manifest=manifest, files={entry.file: other}) as rows,
+        open_rows(published, ("chol",), manifest=manifest, files={entry.object_name: other}) as rows,
     ):
         loaded.append(rows.load(0))
 
@@ -257,7 +257,7 @@ def test_a_wrong_digest_is_told_in_place_of_what_a_computation_made_of_it(publis
 
     with (
         pytest.raises(IntegrityError, match="file-digest") as caught,
-        open_rows(published, ("chol",), manifest=manifest, files={entry.file: forge(published, [1.0, *PADDED[1:]])}),
+        open_rows(published, ("chol",), manifest=manifest, files={entry.object_name: forge(published, [1.0, *PADDED[1:]])}),
     ):
         raise SeparationError
 
@@ -294,7 +294,7 @@ def test_a_publisher_who_holds_the_key_cannot_leave_the_stored_form(
 ) -> None:
     data = forge(published, values, rows=rows, **options)
     manifest = with_file(published.version.manifest, 0, data)
-    files = {manifest.columns[0].file: data}
+    files = {manifest.columns[0].object_name: data}
 
     with (
         pytest.raises(IntegrityError, match=said),
@@ -313,7 +313,7 @@ def test_plaintext_parquet_is_refused_even_by_an_agreeing_manifest(published: An
         manifest = with_file(published.version.manifest, 0, data)
         with (
             pytest.raises(IntegrityError, match=r"file-(plaintext|decryption)"),
-            open_rows(published, ("chol",), manifest=manifest, files={manifest.columns[0].file: data}) as rows,
+            open_rows(published, ("chol",), manifest=manifest, files={manifest.columns[0].object_name: data}) as rows,
         ):
             rows.load(0)
 
@@ -321,7 +321,7 @@ def test_plaintext_parquet_is_refused_even_by_an_agreeing_manifest(published: An
 def test_columns_with_different_row_counts_are_refused(published: Any) -> None:
     data = forge(published, [1.0] * 5 + PADDED[5:], rows=str(5).zfill(20).encode())
     manifest = with_file(published.version.manifest, 0, data)
-    files = {**published.files, manifest.columns[0].file: data}
+    files = {**published.files, manifest.columns[0].object_name: data}
 
     with (
         pytest.raises(IntegrityError, match="row-alignment"),
@@ -332,7 +332,7 @@ def test_columns_with_different_row_counts_are_refused(published: Any) -> None:
 
 def test_swapped_columns_wrong_keys_and_truncated_files_are_refused(published: Any) -> None:
     manifest = published.version.manifest
-    chol, count = (manifest.files_of(name)[0].file for name in ("chol", "count"))
+    chol, count = (manifest.files_of(name)[0].object_name for name in ("chol", "count"))
     swapped = with_file(manifest, 0, published.files[count])
 
     cases = [
@@ -375,11 +375,12 @@ def test_another_dictionary_is_refused(published: Any, small_dictionary: DataDic
 
 def test_streaming_brings_neither_storage_nor_pandas_into_the_enclave() -> None:
     script = (
-        "import sys, heartify.cohort.chunks; "
+        "import sys, heartify.cohort.encrypted.chunks; "
         "print(*sorted(m for m in sys.modules if m.startswith('heartify.cohort.') or m in ('fsspec', 'pandas')))"
     )
 
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     expected = ("chunks", "column_crypto", "encrypted_parts", "reader", "stored_form")
-    assert set(ran.stdout.split()) == {f"heartify.cohort.{name}" for name in expected}
+    room = "heartify.cohort.encrypted"
+    assert set(ran.stdout.split()) == {room, *(f"{room}.{name}" for name in expected)}

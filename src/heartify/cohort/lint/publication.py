@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 import pyarrow as pa
 
-from heartify.cohort.deidentification import lint_identifiers
-from heartify.cohort.findings import Finding, check_accepted
-from heartify.cohort.plausibility import lint_units
+from heartify.cohort.lint.deidentification import lint_identifiers
+from heartify.cohort.lint.findings import Finding, check_accepted
+from heartify.cohort.lint.plausibility import lint_units
 from heartify.errors import InputError
 from heartify.protocol.canonical import Digest, digest_of, to_hex
 from heartify.protocol.dictionary import DataDictionary

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.deidentification import lint_identifiers
-from heartify.cohort.publication import check_publishable
+from heartify.cohort.lint.deidentification import lint_identifiers
+from heartify.cohort.lint.publication import check_publishable
 from heartify.errors import InputError
 from heartify.protocol.canonical import digest_of
 from heartify.protocol.column_naming import words_of

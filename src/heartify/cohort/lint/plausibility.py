@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from heartify.cohort.findings import Finding, check_accepted
+from heartify.cohort.lint.findings import Finding, check_accepted
 from heartify.cohort.table_form import known_numbers
 from heartify.protocol.dictionary import Column, DataDictionary
 from heartify.protocol.plausible_ranges import DIASTOLIC, RANGES, SYSTOLIC, PlausibleRange, loinc_of, ranges_of

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from heartify.cohort.findings import Finding
+from heartify.cohort.lint.findings import Finding
 from heartify.cohort.table_form import known_numbers
 from heartify.protocol.column_naming import is_age, words_of
 from heartify.protocol.dictionary import Column, DataDictionary

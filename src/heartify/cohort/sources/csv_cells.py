@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import re
 
-from heartify.cohort.stored_form import MAX_EXACT_INTEGER
+from heartify.cohort.encrypted.stored_form import MAX_EXACT_INTEGER
 from heartify.protocol.dictionary import Column, normalise_code
 
 CellValue = float | int | bool | str | dt.date | None

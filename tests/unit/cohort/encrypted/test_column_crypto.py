@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heartify.cohort.column_crypto import column_key, file_aad_prefix
+from heartify.cohort.encrypted.column_crypto import column_key, file_aad_prefix
 from heartify.errors import IntegrityError
 from heartify.protocol.sealing import length_prefixed
 

@@ -20,9 +20,16 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from heartify.cohort.encrypted_parts import GrantedFiles, OpenFile, OpenPart, check_digest, open_column, open_part
-from heartify.cohort.reader import check_request
-from heartify.cohort.stored_form import StoredArray, has_valid_values, is_missing, stored_form
+from heartify.cohort.encrypted.encrypted_parts import (
+    GrantedFiles,
+    OpenFile,
+    OpenPart,
+    check_digest,
+    open_column,
+    open_part,
+)
+from heartify.cohort.encrypted.reader import check_request
+from heartify.cohort.encrypted.stored_form import StoredArray, has_valid_values, is_missing, stored_form
 from heartify.errors import IntegrityError
 from heartify.protocol.dictionary import Column, DataDictionary
 from heartify.protocol.manifest import ROW_GROUP_ROWS, Manifest, round_rows

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from heartify.cohort.csv_cells import CellFault, CellParser, CellValue
+from heartify.cohort.sources.csv_cells import CellFault, CellParser, CellValue
 from heartify.cohort.table_form import table_schema, table_type
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary

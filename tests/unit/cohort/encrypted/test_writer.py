@@ -14,9 +14,9 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.storage import Store, open_store
-from heartify.cohort.version_files import build_fetch, list_versions, load_manifest, load_stored_dictionary
-from heartify.cohort.writer import write_version
+from heartify.cohort.encrypted.writer import write_version
+from heartify.cohort.storage.store import Store, open_store
+from heartify.cohort.storage.version_files import build_fetch, list_versions, load_manifest, load_stored_dictionary
 from heartify.errors import InputError, IntegrityError, ServiceError, UsageError
 from heartify.protocol.canonical import encode_canonical
 from heartify.protocol.dictionary import DataDictionary
@@ -155,7 +155,7 @@ def test_a_killed_writer_leaves_no_version_and_the_next_one_cleans_up(
     root = tmp_path / "store"
     script = textwrap.dedent("""
         import sys, time
-        from heartify.cohort.storage import open_store
+        from heartify.cohort.storage.store import open_store
         store = open_store(sys.argv[1])
         with store.staging() as staging:
             store.put(f"{staging}/00000.parquet", b"half")
@@ -225,7 +225,7 @@ def test_an_empty_table_is_a_version_without_rows(publish: Callable[..., Any], s
 def test_a_fetch_refuses_names_that_are_not_in_the_manifest_and_larger_files(published: Any) -> None:
 
     manifest, version_id = published.version.manifest, published.version.version_id
-    fetch = build_fetch(published.store, version_id, manifest)
+    fetch = build_fetch(published.store, manifest)
     published.store.put(f"{published.version.folder}/00000.parquet", published.files["00000.parquet"] + b"x")
 
     with pytest.raises(IntegrityError, match="file-unknown"):

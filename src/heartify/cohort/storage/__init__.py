@@ -1,0 +1,1 @@
+"""Where dataset versions lie, and how their files get there and back."""
