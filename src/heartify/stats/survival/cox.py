@@ -13,14 +13,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigvalsh
 
 from heartify.stats.blocks import FloatArray
 from heartify.stats.chi_square import ChiSquareTest, quadratic_test, ratio_test
 from heartify.stats.errors import RankDeficientError, StatsError
 from heartify.stats.likelihood import LikelihoodSums
 from heartify.stats.newton import DECREMENT_TOLERANCE, Maximum, invert_information, maximise
-from heartify.stats.rank import RANK_TOLERANCE
+from heartify.stats.rank import RANK_TOLERANCE, least_scaled_eigenvalue
 from heartify.stats.separation import check_standard_errors
 from heartify.stats.survival.blocks import BaselineHazard, SurvivalSource, Ties
 from heartify.stats.survival.cox_sums import cox_sums
@@ -184,6 +183,5 @@ def _check_information(information: FloatArray, strata: Sequence[Stratum], term_
         flags = zip(term_names, diagonal <= INFORMATION_TOLERANCE * events, strict=True)
         names = ", ".join(name for name, flag in flags if flag)
         raise RankDeficientError(f"constant within every risk set: {names}")
-    scale = 1.0 / np.sqrt(diagonal)
-    if float(eigvalsh(information * np.outer(scale, scale))[0]) < RANK_TOLERANCE:
+    if least_scaled_eigenvalue(information) < RANK_TOLERANCE:
         raise RankDeficientError("a term is a linear combination of other terms within the strata")
