@@ -1,15 +1,20 @@
 """Keys and bindings of an encrypted dataset version: one key for each column, one binding for each file.
 
 Runs in the hospital, in its broker, and inside the enclave. The master key never leaves the hospital's broker; a
-broker releases column keys only. A key works for one column of one version of one dataset, and a file opens only as the
-part of the column that it was written as, so swapping columns, parts, versions, datasets or hospitals fails. Nothing
-here may log or raise with key material.
+broker releases column keys only. A key works for one column of one version of one dataset, and a message of a file
+opens only in its place in that part of that column, in the form that it was written in: swapping messages, files,
+parts, columns, versions, datasets or hospitals fails. Nothing here may log or raise with key material.
 
-Sources: RFC 5869 (HKDF); Parquet modular encryption, "AAD prefix" and "Module AAD".
+Sources: RFC 5869 (HKDF); NIST SP 800-38D section 8.2.1 (nonces by counting); Hoang et al., "Online authenticated
+encryption and its nonce-reuse misuse-resistance", 2015 (a flag on the last message against truncation).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -18,9 +23,11 @@ from heartify.protocol.canonical import to_bytes
 from heartify.protocol.manifest import Manifest
 from heartify.protocol.sealing import length_prefixed
 
-DATASET_FORMAT = b"heartify.dataset/1"
+DATASET_FORMAT = b"heartify.dataset/2"
 KEY_BYTES = 32
 NONCE_BYTES = 32
+SALT_BYTES = 32
+TAG_BYTES = 16
 MAX_PARTS = 2**32
 
 
@@ -47,14 +54,59 @@ def column_keys(master_key: bytes, manifest: Manifest) -> dict[str, bytes]:
     }
 
 
-def file_aad_prefix(*, dataset: bytes, version_nonce: bytes, column: str, part: int) -> bytes:
-    """Return the AAD prefix that binds a file to its place; it is never stored in the file.
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Where a file belongs; nothing of it stands in the file. Raises IntegrityError when something is out of range."""
 
-    Raises IntegrityError when a length or the part is out of range.
+    dataset: bytes
+    version_nonce: bytes
+    column: str
+    part: int
+    form_tag: bytes
+
+    def __post_init__(self) -> None:
+        _check_length("dataset-id", self.dataset, 32)
+        _check_length("version-nonce", self.version_nonce, NONCE_BYTES)
+        if not 0 <= self.part < MAX_PARTS:
+            raise IntegrityError("part-range: the part number is out of range")
+
+
+class FileCipher:
+    """Seals and opens the numbered messages of one file.
+
+    A nonce is the message's number, since no two files have one key: it depends on a random salt that is drawn when a
+    file is begun, and begun anew when a killed writer writes the part again, so that no number is ever used twice.
     """
-    if not 0 <= part < MAX_PARTS:
-        raise IntegrityError("part-range: the part number is out of range")
-    return length_prefixed(*_binding(dataset, version_nonce, column), part.to_bytes(4, "big"))
+
+    __slots__ = ("_aead", "_after", "_before")
+
+    def __init__(self, column_key: bytes, salt: bytes, place: FilePlace) -> None:
+        _check_length("column-key", column_key, KEY_BYTES)
+        _check_length("file-salt", salt, SALT_BYTES)
+        info = length_prefixed(DATASET_FORMAT, b"file key")
+        self._aead = AESGCM(HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(column_key))
+        binding = _binding(place.dataset, place.version_nonce, place.column)
+        self._before = length_prefixed(*binding, place.part.to_bytes(4, "big"))
+        self._after = length_prefixed(place.form_tag)
+
+    def seal(self, number: int, message: bytes, *, is_last: bool) -> bytes:
+        """Return ciphertext and tag of message `number`."""
+        return self._aead.encrypt(number.to_bytes(12, "big"), message, self._aad(number, is_last))
+
+    def open(self, number: int, sealed: bytes | memoryview, *, is_last: bool) -> bytes:
+        """Return message `number`.
+
+        Raises IntegrityError when it isn't that message of that file.
+        """
+        try:
+            return self._aead.decrypt(number.to_bytes(12, "big"), sealed, self._aad(number, is_last))
+        except InvalidTag as exc:
+            raise IntegrityError(
+                "file-decryption: a file does not open under its key as this part of this column"
+            ) from exc
+
+    def _aad(self, number: int, is_last: bool) -> bytes:
+        return self._before + length_prefixed(number.to_bytes(8, "big"), bytes([is_last])) + self._after
 
 
 def _binding(dataset: bytes, version_nonce: bytes, column: str) -> tuple[bytes, bytes, bytes, bytes]:

@@ -1,38 +1,32 @@
 """Open the files of one part of a dataset version for random access, each as what the manifest declares it to be.
 
-For the enclave: sizes, magic, key, binding, shape and row counts are checked at every opening, by the obligations of
-`reader`. The digest takes a whole reading of the ciphertext and is checked apart, by `check_digest`, which may run
-beside the first pass but must have succeeded before any result is released. What a part's files hold is read group by
-group, so that memory is bounded by a row group of each column.
+For the enclave: sizes, magic, key, binding and row counts are checked at every opening, by the obligations of `reader`.
+The digest takes a whole reading of the ciphertext and is checked apart, by `check_digest`, which may run beside the
+first pass but must have succeeded before any result is released. What a part's files hold is read block by block, so
+that memory is bounded by a block of each column.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import BinaryIO, TypeAlias
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from heartify.cohort.encrypted.reader import (
-    check_magic,
-    check_padding,
-    check_shape,
-    decryption_properties,
-    row_count,
-)
-from heartify.cohort.encrypted.stored_form import StoredArray, stored_form
+from heartify.cohort.encrypted.column_file import OpenColumnFile, block_rows
+from heartify.cohort.encrypted.decoding import DecodedBlock, decode_block
+from heartify.cohort.encrypted.reader import GrantedColumn, common_row_count, open_granted_file
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import to_bytes
-from heartify.protocol.dictionary import Column
-from heartify.protocol.manifest import ROW_GROUP_ROWS, ColumnFile, Manifest
+from heartify.protocol.manifest import ColumnFile, Manifest
 
 HASH_BLOCK_BYTES = 256 * 1024
 
-OpenFile = Callable[[str], pa.NativeFile | bytes | memoryview]
-"""Opens a file of the manifest for random access: a seekable pyarrow file, or all of its bytes."""
+OpenedFile: TypeAlias = BinaryIO | bytes | bytearray | memoryview
+OpenFile = Callable[[str], OpenedFile]
+"""Opens an object of the manifest for random access: a seekable binary file, fresh at each call, or all of its bytes.
+A file is used by one thread at a time and closed after use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +34,51 @@ class GrantedFiles:
     """The granted columns of a version, whose request was checked, and how to open their files."""
 
     manifest: Manifest
-    columns: tuple[Column, ...]
-    keys: Mapping[str, bytes] = field(repr=False)
+    columns: tuple[GrantedColumn, ...]
     open_file: OpenFile = field(repr=False)
 
-    def of_part(self, part: int) -> tuple[ColumnFile, ...]:
-        """Return the part's files, in the order of the columns."""
-        return tuple(self.manifest.files_of(column.name)[part] for column in self.columns)
+    @property
+    def parts(self) -> int:
+        """The number of parts."""
+        return len(self.columns[0].files)
+
+
+class RangedFile:
+    """Ranges of an opened file of a size that was checked."""
+
+    __slots__ = ("_opened",)
+
+    def __init__(self, open_file: OpenFile, entry: ColumnFile) -> None:
+        try:
+            opened = open_file(entry.object_name)
+            self._opened = memoryview(opened) if isinstance(opened, (bytes, bytearray, memoryview)) else opened
+            size = self._opened.nbytes if isinstance(self._opened, memoryview) else self._opened.seek(0, 2)
+        except OSError as exc:
+            raise IntegrityError("file-size: a file cannot be opened") from exc
+        if size != entry.size:
+            self.close()
+            raise IntegrityError("file-size: a file does not have the size that the manifest declares")
+
+    def read(self, offset: int, size: int) -> bytes | memoryview:
+        """Return a range; fewer bytes than asked for only at the end of the file.
+
+        Raises IntegrityError when the file can't be read.
+        """
+        if isinstance(self._opened, memoryview):
+            return self._opened[offset : offset + size]
+        try:
+            self._opened.seek(offset)
+            data = self._opened.read(size)
+            while len(data) < size and (more := self._opened.read(size - len(data))):
+                data += more
+        except OSError as exc:
+            raise IntegrityError("file-digest: a file cannot be read to its end") from exc
+        return data
+
+    def close(self) -> None:
+        """Close the file; bytes of the caller's stay as they are."""
+        if not isinstance(self._opened, memoryview):
+            self._opened.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +87,23 @@ class OpenPart:
 
     part: int
     rows: int
-    files: tuple[pq.ParquetFile, ...] = field(repr=False)
+    sources: tuple[RangedFile, ...] = field(repr=False)
+    files: tuple[OpenColumnFile, ...] = field(repr=False)
 
-    def read_group(self, group: int, columns: tuple[Column, ...]) -> list[StoredArray]:
-        """Return the stored values of one row group, padding included, as views of what was decrypted.
+    def read_block(self, block: int) -> tuple[DecodedBlock, ...]:
+        """Return the checked rows of one block of every column.
 
         Raises IntegrityError.
         """
-        try:
-            return [_read(file, group, column) for file, column in zip(self.files, columns, strict=True)]
-        except (OSError, MemoryError, ValueError, pa.ArrowException) as exc:
-            raise IntegrityError("file-decryption: a row group does not open as a part of its file") from exc
+        return tuple(
+            decode_block(file.read_block(block), block_rows(file.padded_rows, block), file.known_rows(block), file.form)
+            for file in self.files
+        )
+
+    def close(self) -> None:
+        """Close all files."""
+        for source in self.sources:
+            source.close()
 
 
 def open_part(granted: GrantedFiles, part: int) -> OpenPart:
@@ -73,30 +111,27 @@ def open_part(granted: GrantedFiles, part: int) -> OpenPart:
 
     Raises IntegrityError.
     """
-    entries = granted.of_part(part)
-    opened = [open_column(granted, entry, column) for entry, column in zip(entries, granted.columns, strict=True)]
-    if len({rows for _, rows in opened}) != 1:
-        raise IntegrityError("row-alignment: the columns of a part have different numbers of rows")
-    return OpenPart(part, opened[0][1], tuple(file for file, _ in opened))
+    sources: list[RangedFile] = []
+    try:
+        files = []
+        for column in granted.columns:
+            sources.append(RangedFile(granted.open_file, column.files[part]))
+            files.append(open_granted_file(granted.manifest, column, part, sources[-1].read))
+        rows = common_row_count(file.rows for file in files)
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+    return OpenPart(part, rows, tuple(sources), tuple(files))
 
 
-def open_column(granted: GrantedFiles, entry: ColumnFile, column: Column) -> tuple[pq.ParquetFile, int]:
-    """Open one file and return it with its true number of rows; no page is decoded.
+def count_rows(granted: GrantedFiles, part: int) -> int:
+    """Return the true number of rows of a part, as its first column says.
 
     Raises IntegrityError.
     """
-    try:
-        source = _open_source(granted, entry)
-        check_magic(source.read_at(4, 0), source.read_at(4, max(0, entry.size - 4)))
-        properties = decryption_properties(granted.manifest, entry, granted.keys[column.name])
-        # Without pre-buffering: it copies each row group once more, for the sake of stores that are far away.
-        parquet = pq.ParquetFile(source, decryption_properties=properties, pre_buffer=False)
-        check_shape(parquet, entry, column)
-    except (OSError, MemoryError, ValueError, pa.ArrowException) as exc:
-        raise IntegrityError("file-decryption: a file does not open under its key as this part of this column") from exc
-    rows = row_count(parquet)
-    check_padding(rows, entry)
-    return parquet, rows
+    with _opened(granted.open_file, granted.columns[0].files[part]) as source:
+        return open_granted_file(granted.manifest, granted.columns[0], part, source.read).rows
 
 
 def check_digest(granted: GrantedFiles, entry: ColumnFile) -> None:
@@ -104,44 +139,18 @@ def check_digest(granted: GrantedFiles, entry: ColumnFile) -> None:
 
     Raises IntegrityError.
     """
-    digest, block = hashlib.sha256(), memoryview(bytearray(HASH_BLOCK_BYTES))
-    try:
-        source = _open_source(granted, entry)
-        while count := source.readinto(block):
-            digest.update(block[:count])
-    except (OSError, pa.ArrowException) as exc:
-        raise IntegrityError("file-digest: a file cannot be read to its end") from exc
+    digest = hashlib.sha256()
+    with _opened(granted.open_file, entry) as source:
+        for offset in range(0, entry.size, HASH_BLOCK_BYTES):
+            digest.update(source.read(offset, min(HASH_BLOCK_BYTES, entry.size - offset)))
     if digest.digest() != to_bytes(entry.digest):
         raise IntegrityError("file-digest: a file is not the one that the manifest declares")
 
 
-def _open_source(granted: GrantedFiles, entry: ColumnFile) -> pa.NativeFile:
-    opened = granted.open_file(entry.object_name)
-    source = opened if isinstance(opened, pa.NativeFile) else pa.BufferReader(opened)
-    if source.size() != entry.size:
-        raise IntegrityError("file-size: a file does not have the size that the manifest declares")
-    return source
-
-
-def _read(file: pq.ParquetFile, group: int, column: Column) -> StoredArray:
-    chunks = file.read_row_group(group, use_threads=False).column(0).chunks
-    arrays = [_view(chunk, column) for chunk in chunks]
-    values = arrays[0] if len(arrays) == 1 else _join(arrays)
-    if len(values) != min(ROW_GROUP_ROWS, file.metadata.row_group(group).num_rows):
-        raise IntegrityError("file-rows: a row group does not have the rows that its footer states")
-    return values
-
-
-def _join(arrays: list[StoredArray]) -> StoredArray:
-    joined = np.empty_like(arrays[0], shape=sum(len(array) for array in arrays))
-    np.concatenate(arrays, out=joined)
-    return joined
-
-
-def _view(chunk: pa.Array, column: Column) -> StoredArray:
-    # Not by to_numpy(), which imports pandas where there is one: 90 MB of memory and a second.
-    kind = np.dtype(stored_form(column).arrow_type.to_pandas_dtype())
-    if chunk.null_count or chunk.type != stored_form(column).arrow_type:
-        raise IntegrityError("file-schema: a file's column has another type than the dictionary declares, or nulls")
-    values: StoredArray = np.frombuffer(chunk.buffers()[1], kind, len(chunk), chunk.offset * kind.itemsize)
-    return values
+@contextmanager
+def _opened(open_file: OpenFile, entry: ColumnFile) -> Iterator[RangedFile]:
+    source = RangedFile(open_file, entry)
+    try:
+        yield source
+    finally:
+        source.close()

@@ -1,53 +1,41 @@
-"""Write a checked table as one immutable, encrypted dataset version.
+"""Publish a table that is in memory as one immutable dataset version: lint, encrypt, store, manifest last.
 
-Runs in the hospital on plaintext. Publication findings stop it unless the steward accepted each in writing; ids are not
-written at all. Each version has a fresh nonce and master key; each column and part is one Parquet file, AES-256-GCM
-throughout (AES_GCM_V1, footer too), under the column's key and an AAD prefix that is not stored. Rows keep their order,
-so that columns stay aligned. Nothing is visible in the store before everything is there. The master key is returned,
-never stored or logged: give it to the hospital's broker.
+Runs in the hospital on plaintext, for cohorts that fit in memory and for the dry run; a long source goes through
+`VersionWriter` in two passes instead. Nothing is visible before everything is there: without its manifest a
+version doesn't exist. The master key is returned, never stored or logged: give it to the hospital's broker.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import pyarrow.parquet.encryption as pe
 
-from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
-from heartify.cohort.encrypted.stored_form import (
-    ROWS_FIELD,
-    StoredArray,
-    encode_row_count,
-    has_valid_values,
-    stored_form,
-    stored_schema,
-)
+from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES
+from heartify.cohort.encrypted.version_writer import DEFAULT_PART_ROWS, RandomBytes, VersionWriter, WrittenPart
 from heartify.cohort.lint.publication import PublicationReport, check_publishable
+from heartify.cohort.rows import BATCH_ROWS
 from heartify.cohort.storage.store import Store, version_folder
 from heartify.cohort.table_form import check_table
-from heartify.errors import InputError, UsageError
+from heartify.errors import HeartifyError, UsageError
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
-from heartify.protocol.dictionary import Column, DataDictionary
+from heartify.protocol.dictionary import DataDictionary
 from heartify.protocol.manifest import (
     DICTIONARY_FILE,
+    DOCUMENT_NAMES,
     MANIFEST_FILE,
-    MAX_PART_ROWS,
-    PADDING_ROWS,
-    ROW_GROUP_ROWS,
     ColumnFile,
+    Document,
     Manifest,
-    padded_row_count,
     round_rows,
 )
 
-RandomBytes = Callable[[int], bytes]
+__all__ = ["VersionWriter", "WrittenPart", "WrittenVersion", "write_version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +53,7 @@ class WrittenVersion:
         return version_folder(self.version_id)
 
 
-def write_version(
+def write_version(  # noqa: PLR0913 - all are facts of the version
     table: pa.Table,
     dictionary: DataDictionary,
     *,
@@ -73,22 +61,32 @@ def write_version(
     previous: str | None,
     store: Store,
     accepted_findings: Mapping[str, str] | None = None,
-    part_rows: int = MAX_PART_ROWS,
+    part_rows: int = DEFAULT_PART_ROWS,
     random_bytes: RandomBytes = secrets.token_bytes,
+    documents: Mapping[str, bytes] | None = None,
 ) -> WrittenVersion:
     """Check, encrypt and store a table (in `table_form`) as a version of `dataset` following `previous`.
 
-    `dataset` and `previous` are digests as hex; `accepted_findings` maps a finding's name to the written reason.
-    `part_rows` is a multiple of 512. Raises InputError (table, findings), UsageError, ServiceError (store); then
-    the store is as it was.
+    `dataset` and `previous` are digests as hex; `accepted_findings` maps a finding's name to the written reason,
+    `documents` the name of a public document to its bytes. `part_rows` is a multiple of 512. Raises InputError (table,
+    findings), UsageError, ServiceError (store); then no version and no object of it is in the store.
     """
-    if part_rows % PADDING_ROWS or not 0 < part_rows <= MAX_PART_ROWS:
-        raise UsageError(f"part_rows must be a multiple of {PADDING_ROWS}, at most {MAX_PART_ROWS}")
     check_table(table, dictionary)
+    listed = _list_documents(documents or {})
     report = check_publishable(table, dictionary, accepted_findings or {}, salt=random_bytes(NONCE_BYTES))
     nonce, master_key = random_bytes(NONCE_BYTES), random_bytes(KEY_BYTES)
-    with store.staging() as staging:
-        version = _VersionInProgress(to_bytes(dataset), nonce, master_key, part_rows, store, staging)
+    with tempfile.TemporaryDirectory(prefix="heartify-version-") as folder:
+        writer = VersionWriter(
+            dictionary,
+            dataset=to_bytes(dataset),
+            version_nonce=nonce,
+            master_key=master_key,
+            folder=Path(folder),
+            part_rows=part_rows,
+            random_bytes=random_bytes,
+        )
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            writer.append(batch)
         manifest = Manifest(
             dataset=dataset,
             previous=previous,
@@ -96,100 +94,37 @@ def write_version(
             dictionary_digest=dictionary.digest(),
             report_digest=report.digest(),
             rows_rounded=round_rows(table.num_rows),
-            columns=version.put_columns(table, dictionary),
+            columns=writer.finish(),
+            documents=listed,
         )
-        store.put(f"{staging}/{DICTIONARY_FILE}", encode_canonical(dictionary))
-        store.put(f"{staging}/{MANIFEST_FILE}", encode_canonical(manifest))
-        version_id = manifest.version_id()
-        store.publish(staging, version_folder(version_id))
-    return WrittenVersion(manifest=manifest, version_id=version_id, report=report, master_key=master_key)
+        public = {DICTIONARY_FILE: encode_canonical(dictionary), **(documents or {})}
+        _store_version(store, Path(folder), manifest, public)
+    return WrittenVersion(manifest, manifest.version_id(), report, master_key)
 
 
-@dataclass(frozen=True, slots=True)
-class _VersionInProgress:
-    dataset: bytes
-    nonce: bytes
-    master_key: bytes = field(repr=False)
-    part_rows: int
-    store: Store
-    staging: str
-
-    def put_columns(self, table: pa.Table, dictionary: DataDictionary) -> tuple[ColumnFile, ...]:
-        """Encrypt and store all columns but ids, one part at a time."""
-        files: list[ColumnFile] = []
-        for column in dictionary.published_columns:
-            key = column_key(self.master_key, dataset=self.dataset, version_nonce=self.nonce, column=column.name)
-            values = table.column(column.name)
-            for part, first_row in enumerate(range(0, max(1, len(values)), self.part_rows)):
-                stored = _to_stored(values.slice(first_row, self.part_rows), column)
-                data = self._encrypt(stored, column, part, key)
-                files.append(
-                    ColumnFile(
-                        column=column.name,
-                        part=part,
-                        first_row=first_row,
-                        padded_rows=padded_row_count(len(stored)),
-                        size=len(data),
-                        digest=sha256_digest(data),
-                    )
-                )
-                self.store.put(f"objects/{files[-1].object_name}", data)
-        return tuple(files)
-
-    def _encrypt(self, values: StoredArray, column: Column, part: int, key: bytes) -> bytes:
-        prefix = file_aad_prefix(dataset=self.dataset, version_nonce=self.nonce, column=column.name, part=part)
-        properties = pe.create_encryption_properties(
-            key, aad_prefix=prefix, store_aad_prefix=False, encryption_algorithm="AES_GCM_V1", plaintext_footer=False
-        )
-        return encode_part(values, column, properties)
-
-
-def encode_part(values: StoredArray, column: Column, properties: pe.FileEncryptionProperties) -> bytes:
-    """Encode and encrypt one part of a column; the size depends on the padded row count and the type alone."""
-    schema = stored_schema(column)
-    sink = io.BytesIO()
-    with pq.ParquetWriter(
-        sink,
-        schema,
-        compression="NONE",
-        use_dictionary=False,
-        write_statistics=False,
-        store_schema=False,
-        data_page_version="1.0",
-        encryption_properties=properties,
-    ) as parquet:
-        table = pa.Table.from_arrays([_with_padding(values, column)], schema=schema)
-        parquet.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        parquet.add_key_value_metadata({ROWS_FIELD: encode_row_count(len(values))})
-    return sink.getvalue()
-
-
-def _to_stored(values: pa.ChunkedArray, column: Column) -> StoredArray:
-    """Convert to the stored form.
-
-    Raises InputError when a value is outside of the dictionary's limits (a source other than CSV may deliver one).
-    """
-    form = stored_form(column)
-    if column.datatype == "category":
-        chunks = [chunk.indices for chunk in values.chunks]
-        values = pa.chunked_array(chunks, pa.int32())
-    numbers = values.cast(form.arrow_type)
-    filler = pa.scalar(np.nan if form.missing is None else form.missing, form.arrow_type)
-    stored: StoredArray = pc.fill_null(numbers, filler).to_numpy()
-    if not has_valid_values(stored, column) or (form.missing is not None and _has_reserved_value(numbers, filler)):
-        raise InputError(f"column '{column.name}': a value is outside the dictionary's limits", hint="correct either")
-    return stored
-
-
-def _has_reserved_value(numbers: pa.ChunkedArray, reserved: pa.Scalar) -> bool:
-    return bool(pc.any(pc.equal(numbers, reserved)).as_py())
-
-
-def _with_padding(values: StoredArray, column: Column) -> pa.Array:
-    """Return the values followed by missing ones up to the next step of 512 rows."""
-    form = stored_form(column)
-    padding = pa.repeat(
-        pa.scalar(np.nan if form.missing is None else form.missing, form.arrow_type),
-        padded_row_count(len(values)) - len(values),
+def _list_documents(documents: Mapping[str, bytes]) -> tuple[Document, ...]:
+    if not documents.keys() <= set(DOCUMENT_NAMES):
+        raise UsageError(f"a version's documents are of {', '.join(DOCUMENT_NAMES)}")
+    return tuple(
+        Document(name=name, size=len(documents[name]), digest=sha256_digest(documents[name]))
+        for name in DOCUMENT_NAMES
+        if name in documents
     )
-    return pa.concat_arrays([pa.array(values, form.arrow_type), padding])
+
+
+def _store_version(store: Store, folder: Path, manifest: Manifest, public: Mapping[str, bytes]) -> None:
+    with store.staging() as staging, contextlib.ExitStack() as undo:
+        for entry in manifest.columns:
+            undo.callback(_remove_object, store, entry)
+            store.put(f"objects/{entry.object_name}", (folder / entry.object_name).read_bytes())
+        for name, data in public.items():
+            store.put(f"{staging}/{name}", data)
+        store.put(f"{staging}/{MANIFEST_FILE}", encode_canonical(manifest))
+        store.publish(staging, version_folder(manifest.version_id()))
+        undo.pop_all()
+
+
+def _remove_object(store: Store, entry: ColumnFile) -> None:
+    # A store that just failed may fail again: its error was raised already, and an object without keys is noise.
+    with contextlib.suppress(HeartifyError):
+        store.remove(f"objects/{entry.object_name}")
