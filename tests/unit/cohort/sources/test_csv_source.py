@@ -123,7 +123,7 @@ def test_bad_bytes_of_a_patient_are_not_in_the_exception_chain(small_dictionary:
         parse_csv(HEADER.encode() + b"M\xfcller,1,1,1,1,\n", small_dictionary, file="x.csv")
 
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_bad_bytes_of_a_patient_are_not_in_the_exception_chain(small_dictionary:
         (b" \r\n", "the file is empty"),
         (HEADER.encode(), "no row of data"),
         (HEADER.encode() + b"p\x00,1,1,1,1,\n", "line 2: NUL byte"),
-        ((HEADER + GOOD_ROW).encode("utf-16"), "NUL byte"),
+        ((HEADER + GOOD_ROW).encode("utf-16-le"), "NUL byte"),
         (HEADER.replace("chol,", "").encode() + b"p,3,1,1,\n", "column chol: this column of the dictionary is missing"),
         (HEADER.replace("chol", "chol,chol").encode() + b"p,1,1,3,1,1,\n", "column 'chol' stands twice"),
         (HEADER.replace("chol", "chol,ldl").encode() + b"p,1,1,3,1,1,\n", "column 'ldl' is not in the dictionary"),
