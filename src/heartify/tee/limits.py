@@ -18,6 +18,6 @@ class EnclaveLimits:
     cpu_seconds: int = 3600
 
     def __post_init__(self) -> None:
-        # Interpreter, numpy and pyarrow map about one GiB before the first row.
+        # Interpreter, numpy and scipy map about a third of a GiB before the first row.
         if self.memory_bytes < 256 * 1024**2 or self.cpu_seconds < 1:
             raise UsageError("enclave limits: at least 256 MiB of memory and one second of processor time are needed")

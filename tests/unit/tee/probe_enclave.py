@@ -156,7 +156,6 @@ def _describe(header, body):
 
 def _import(header, body):
     import numpy as np
-    import pyarrow.parquet.encryption  # noqa: F401
     import scipy.linalg
     import scipy.special
     from coincurve import PrivateKey
