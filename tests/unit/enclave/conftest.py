@@ -28,7 +28,7 @@ from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
 from heartify.cohort.encrypted.writer import WrittenVersion, write_version
 from heartify.cohort.sources.csv_source import parse_csv
-from heartify.cohort.storage.store import Store, open_store, version_folder
+from heartify.cohort.storage.store import Store, open_store
 from heartify.enclave.channel import Channel
 from heartify.enclave.job import Job, JobDocuments, check_job, identify
 from heartify.enclave.program import run_job
@@ -165,8 +165,14 @@ class Hospital:
     broker_store: BrokerStore
     chain: FakeChain
 
-    def file(self, name: str, *, of: WrittenVersion | None = None) -> bytes:
-        return self.store.get(f"{version_folder((of or self.version).version_id)}/{name}", max_bytes=1 << 26)
+    def file(self, name: str) -> bytes:
+        return self.store.get(f"objects/{name}", max_bytes=1 << 26)
+
+    def file_in_place_of(self, name: str, *, of: Hospital, version: WrittenVersion | None = None) -> bytes:
+        """Return our file of the column and part that `name` is in the other hospital's version."""
+        place = next((e.column, e.part) for e in of.version.manifest.columns if e.object_name == name)
+        entries = (version or self.version).manifest.columns
+        return self.file(next(entry.object_name for entry in entries if (entry.column, entry.part) == place))
 
     def grant(self) -> DealGrant:
         return DealGrant(

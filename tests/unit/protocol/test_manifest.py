@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -7,15 +8,24 @@ import pytest
 
 from heartify.errors import DocumentError, IntegrityError
 from heartify.protocol.canonical import encode_canonical
-from heartify.protocol.manifest import ColumnFile, Manifest, padded_row_count, parse_manifest, round_rows
+from heartify.protocol.manifest import (
+    DOCUMENT_NAMES,
+    ColumnFile,
+    Document,
+    Manifest,
+    padded_row_count,
+    parse_manifest,
+    round_rows,
+)
 
 D = "0x" + "ab" * 32
+_NUMBERS = itertools.count()
 
 
 def entry(**changes: Any) -> ColumnFile:
     fields: dict[str, Any] = {
-        "column": "age", "part": 0, "first_row": 0, "padded_rows": 512, "file": "00000.parquet", "size": 4373,
-        "digest": D,
+        "column": "age", "part": 0, "first_row": 0, "padded_rows": 512, "size": 528,
+        "digest": f"0x{next(_NUMBERS):064x}",
     }  # fmt: skip
     return ColumnFile(**(fields | changes))
 
@@ -34,9 +44,9 @@ def manifest(*columns: ColumnFile, rows_rounded: int = 300) -> Manifest:
 
 TWO_PARTS = (
     entry(),
-    entry(part=1, first_row=512, file="00001.parquet"),
-    entry(column="sex", file="00002.parquet"),
-    entry(column="sex", part=1, first_row=512, file="00003.parquet"),
+    entry(part=1, first_row=512),
+    entry(column="sex"),
+    entry(column="sex", part=1, first_row=512),
 )
 
 
@@ -47,8 +57,9 @@ def test_the_version_id_is_the_digest_of_the_canonical_bytes() -> None:
 
     assert parsed == original
     assert parsed.column_names == ("age", "sex")
-    assert [part.file for part in parsed.files_of("sex")] == ["00002.parquet", "00003.parquet"]
+    assert parsed.files_of("sex") == TWO_PARTS[2:]
     assert parsed.files_of("bmi") == ()
+    assert parsed.files() == {"age": TWO_PARTS[:2], "sex": TWO_PARTS[2:]}
 
 
 def test_every_changed_byte_of_a_manifest_is_refused() -> None:
@@ -74,15 +85,13 @@ def test_an_older_manifest_is_not_the_newer_version() -> None:
     [
         ((entry(),), 303, "rounded"),
         ((entry(),), 5, "rounded"),
-        ((entry(file="../x.parquet"),), 300, "file names"),
-        ((entry(file="age.parquet"),), 300, "file names"),
-        ((entry(), entry(column="sex")), 300, "file names"),
-        ((entry(), entry(column="sex", part=1, file="00001.parquet")), 300, "same parts"),
+        ((entry(digest=D), entry(column="sex", digest=D)), 300, "lists a file twice"),
+        ((entry(), entry(column="sex", part=1)), 300, "same parts"),
         ((*TWO_PARTS[:3],), 1000, "same parts"),
         ((entry(part=1),), 300, "not numbered from 0"),
         ((entry(first_row=512),), 300, "gaps"),
-        ((entry(), entry(part=1, first_row=1024, file="00001.parquet")), 1000, "gaps"),
-        ((entry(), entry(part=1, first_row=0, file="00001.parquet")), 1000, "overlap"),
+        ((entry(), entry(part=1, first_row=1024)), 1000, "gaps"),
+        ((entry(), entry(part=1, first_row=0)), 1000, "overlap"),
         ((entry(padded_rows=500),), 300, "steps of 512"),
         ((entry(padded_rows=0),), 0, "steps of 512"),
         ((entry(padded_rows=2**25),), 300, "up to"),
@@ -93,6 +102,24 @@ def test_an_older_manifest_is_not_the_newer_version() -> None:
 def test_files_that_form_no_table_are_refused(columns: tuple[ColumnFile, ...], rows: int, said: str) -> None:
     with pytest.raises(DocumentError, match=said):
         manifest(*columns, rows_rounded=rows)
+
+
+def test_a_file_is_named_by_its_digest() -> None:
+    name = entry(digest=D).object_name
+
+    assert name == "ab" * 32
+
+
+def test_documents_are_of_the_closed_list_once_and_in_its_order() -> None:
+    documents = tuple(Document(name=name, size=7, digest=D) for name in DOCUMENT_NAMES)
+
+    accepted = msgspec.structs.replace(manifest(), documents=documents[1:])
+
+    assert accepted.documents == documents[1:]
+    unknown = Document(name="rows.csv", size=7, digest=D)
+    for wrong in (documents[::-1], (documents[0], documents[0]), (unknown,), (*documents, unknown)):
+        with pytest.raises(DocumentError, match="documents must be of"):
+            msgspec.structs.replace(manifest(), documents=wrong)
 
 
 def test_a_manifest_without_files_is_refused() -> None:
