@@ -19,6 +19,7 @@ from heartify.lab.pool_client import WANTS_PLAN, ask_pool, download_bundle, subm
 from heartify.lab.quote import Offers, Quote, build_quote
 from heartify.lab.request import build_request, check_terms
 from heartify.lab.settlement import SettlementDocument, build_settlement
+from heartify.lab.stores import lab_store_access
 from heartify.lab.titles import read_party_names, read_titles
 from heartify.lab.verification import Verification, verify_receipt
 from heartify.market.catalogue import CatalogueEntry, build_catalogue
@@ -274,7 +275,7 @@ class Lab:
     def _offers(self, access: MarketAccess) -> Offers:
         book = OrderBook(access.market, access.registry, access.deployment.domain, access.deployment.block)
         now, me = int(time.time()), self.settings.account
-        entries = build_catalogue(access.registry, book, now, me)
+        entries = build_catalogue(access.registry, book, now, me, lab_store_access(access))
         return Offers(entries=entries, apps=book.app_offers(now, me), pools=book.pool_offers(now, me))
 
     def _next_nonce(self, access: MarketAccess) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from heartify.cohort.storage.store import open_store
 from heartify.errors import HeartifyError
+from heartify.lab.stores import open_dataset_store
 from heartify.market.catalogue import load_documents, load_policy_bytes
 from heartify.party.market_access import MarketAccess
 from heartify.protocol.bundle import Receipt
@@ -39,7 +39,7 @@ def read_titles(access: MarketAccess, receipt: Receipt) -> dict[str, str]:
     urls = _store_urls(access)
     for grant in from_json(Deal, receipt.deal).grants:
         with contextlib.suppress(HeartifyError, KeyError):
-            documents = load_documents(open_store(urls[grant.datasetVersion]), grant.datasetVersion)
+            documents = load_documents(open_dataset_store(access, urls[grant.datasetVersion]), grant.datasetVersion)
             return factor_titles(receipt.plan, documents.dictionary)
     return {}
 
@@ -50,7 +50,7 @@ def read_party_names(access: MarketAccess, deal: Deal) -> dict[str, str]:
     urls = _store_urls(access)
     for grant in deal.grants:
         with contextlib.suppress(HeartifyError, KeyError):
-            store = open_store(urls[grant.datasetVersion])
+            store = open_dataset_store(access, urls[grant.datasetVersion])
             policy = parse_canonical(load_policy_bytes(store, grant.datasetVersion, grant.policyDigest), GrantPolicy)
             names[grant.owner] = policy.hospital
     return names

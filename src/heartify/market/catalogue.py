@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from heartify.chain.events import VersionPublished
 from heartify.chain.registry import RegistryClient
-from heartify.cohort.storage.store import Store, open_store, version_folder
+from heartify.cohort.storage.store import Store, open_registered_store, version_folder
+from heartify.cohort.storage.store_access import StoreAccess
 from heartify.cohort.storage.version_files import load_manifest, load_stored_dictionary
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.market.order_book import LiveOrder, OrderBook
@@ -56,9 +58,16 @@ class CatalogueEntry:
 
 
 def build_catalogue(
-    registry: RegistryClient, book: OrderBook, now: int, requester: str | None = None
+    registry: RegistryClient,
+    book: OrderBook,
+    now: int,
+    requester: str | None = None,
+    stores: StoreAccess | None = None,
 ) -> tuple[CatalogueEntry, ...]:
-    """Return the live dataset versions with their live grants, oldest first."""
+    """Return the live dataset versions with their live grants, oldest first.
+
+    `stores` says where addresses of the chain may lead; by default to public hosts only.
+    """
     grants = book.grants(now, requester)
     entries = []
     for event in registry.version_events():
@@ -66,7 +75,7 @@ def build_catalogue(
         if owner == ZERO_ADDRESS:
             continue
         mine = [grant for grant in grants if grant.order.datasetVersion == event.version]
-        entries.append(_entry(event.version, event.dataset, owner, event.uri, mine))
+        entries.append(_entry(event, owner, mine, stores or StoreAccess()))
     return tuple(entries)
 
 
@@ -79,6 +88,22 @@ def load_documents(store: Store, version: str) -> VersionDocuments:
     """
     manifest = load_manifest(store, version)
     return VersionDocuments(manifest, load_stored_dictionary(store, version, manifest))
+
+
+def load_public_document(store: Store, version: str, manifest: Manifest, name: str) -> bytes | None:
+    """Read one of a version's public documents; None when it was published without.
+
+    Raises:
+        ServiceError: the store can't be read.
+        IntegrityError: it holds something else than the manifest names.
+    """
+    declared = next((document for document in manifest.documents if document.name == name), None)
+    if declared is None:
+        return None
+    data = store.get(f"{version_folder(version)}/{name}", max_bytes=declared.size)
+    if len(data) != declared.size or sha256_digest(data) != declared.digest:
+        raise IntegrityError(f"document-digest: the store's {name} is not that of version {version}")
+    return data
 
 
 def load_policy_bytes(store: Store, version: str, policy_digest: str) -> bytes:
@@ -94,9 +119,12 @@ def policy_file(version: str, policy_digest: str) -> str:
     return f"{version_folder(version)}/grants/{policy_digest.removeprefix('0x')}.json"
 
 
-def _entry(version: str, dataset: str, owner: str, url: str, grants: list[LiveOrder[DatasetGrant]]) -> CatalogueEntry:
+def _entry(
+    event: VersionPublished, owner: str, grants: list[LiveOrder[DatasetGrant]], stores: StoreAccess
+) -> CatalogueEntry:
+    version, dataset, url = event.version, event.dataset, event.uri
     try:
-        store = open_store(url)
+        store = open_registered_store(url, stores)
         documents = load_documents(store, version)
         offered = tuple(_offered(store, version, grant) for grant in grants)
     except HeartifyError as exc:

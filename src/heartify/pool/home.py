@@ -69,6 +69,11 @@ class PoolHome:
         return self.path / "enclave-image"
 
     @property
+    def store_cache_folder(self) -> Path:
+        """Return the folder of downloaded encrypted files."""
+        return self.path / "store-cache"
+
+    @property
     def simulated_root_file(self) -> Path:
         """Return the path of the simulated root's certificate, for those who choose to believe it."""
         return self.path / "unsafe-simulated-root.pem"

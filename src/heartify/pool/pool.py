@@ -7,6 +7,7 @@ settles. It may be stopped and started at any time: everything that it must not 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 
 from heartify.attestation.simulated import SimulatedPlatform
+from heartify.cohort.storage.store_access import read_store_access
+from heartify.cohort.storage.verified_cache import VerifiedCache
 from heartify.errors import ChainError, HeartifyError, PolicyError
 from heartify.market.order_book import OrderBook
 from heartify.party.app_release import deployed_app_release
@@ -41,6 +44,8 @@ OFFER_DAYS = 365
 OFFER_USES = 1_000_000
 POLL_SECONDS = 0.25
 UNPLANNED_MARGIN_SECONDS = 300
+CACHE_BYTES = 64 * 1024**3
+"""Encrypted files that a pool keeps: 8 billion float64 values."""
 
 
 class Pool:
@@ -118,7 +123,9 @@ class Pool:
         _offer(access, settings, load_secret(self.home.account_keystore, self._password))
         orders = WorkOrders(self.home.work_orders_file)
         orders.requeue_interrupted()
-        worker = Worker(orders, access.market, access.registry, app_release, launcher.launch)
+        stores = read_store_access(os.environ, embedded=access.deployment.embedded)
+        cache = VerifiedCache(self.home.store_cache_folder, CACHE_BYTES)
+        worker = Worker(orders, access.market, access.registry, app_release, launcher.launch, stores, cache)
         service = build_pool_service(orders, access.market, settings.account, launcher.isolation)
         return StartedPool(service, Rounds(access, settings, orders, worker), launcher.isolation)
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from heartify.chain.market import MarketClient
 from heartify.chain.registry import RegistryClient
+from heartify.cohort.storage.store_access import StoreAccess
+from heartify.cohort.storage.verified_cache import VerifiedCache
 from heartify.errors import ChainError, EnclaveError, HeartifyError, IntegrityError, PolicyError, RevertError
 from heartify.pool.documents import GrantAccess, check_plan_for, locate_grants
 from heartify.pool.run import Task, key_receipt_signatures, run_in_enclave
@@ -33,7 +35,7 @@ _SETTLED_STATES = (DealState.DELIVERED, DealState.WITHHELD, DealState.FAILED)
 
 
 class Worker:
-    """Runs work orders in enclaves that `launch` starts."""
+    """Runs work orders in enclaves that `launch` starts; `stores` says where addresses of the chain may lead."""
 
     def __init__(
         self,
@@ -42,12 +44,16 @@ class Worker:
         registry: RegistryClient,
         app_release: AppRelease,
         launch: Callable[[], RunningEnclave],
+        stores: StoreAccess | None = None,
+        cache: VerifiedCache | None = None,
     ) -> None:
         self._orders = orders
         self._market = market
         self._registry = registry
         self._app_release = app_release
         self._launch = launch
+        self._stores = stores
+        self._cache = cache
 
     def work(self) -> int:
         """Run every queued work order, settle or concede what is ready; return how many were touched."""
@@ -97,7 +103,7 @@ class Worker:
         self._orders.move(order.deal_id, State.SETTLING, problem=problem, bundle=encode_canonical(bundle))
 
     def _checked_grants(self, plan: bytes, deal: Deal) -> tuple[GrantAccess, ...]:
-        grants = locate_grants(self._registry, deal)
+        grants = locate_grants(self._registry, deal, self._stores, self._cache)
         check_plan_for(parse_plan(plan), grants)
         return grants
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from heartify.cohort.storage.names import is_version_folder, object_name
 from heartify.cohort.storage.store import Store, version_folder
+from heartify.cohort.storage.verified_cache import VerifiedCache
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import MAX_DOCUMENT_BYTES, sha256_digest
 from heartify.protocol.dictionary import DataDictionary, parse_dictionary
@@ -20,7 +22,7 @@ def list_versions(store: Store) -> tuple[str, ...]:
     return tuple(
         f"0x{folder}"
         for folder in store.list()
-        if not folder.startswith(("partial-", "objects")) and store.exists(f"{folder}/{MANIFEST_FILE}")
+        if is_version_folder(folder) and store.exists(f"{folder}/{MANIFEST_FILE}")
     )
 
 
@@ -44,13 +46,18 @@ def load_stored_dictionary(store: Store, version_id: str, manifest: Manifest) ->
     return parse_dictionary(data)
 
 
-def build_fetch(store: Store, manifest: Manifest) -> Callable[[str], bytes]:
-    """Build the function that fetches a file of the version by its name, never more bytes than declared."""
+def build_fetch(store: Store, manifest: Manifest, cache: VerifiedCache | None = None) -> Callable[[str], bytes]:
+    """Build the function that fetches a file of the version by its name, never more bytes than declared.
+
+    With a `cache`, files of a store elsewhere come from it, verified; otherwise they come as the store has them.
+    """
     sizes = {entry.object_name: entry.size for entry in manifest.columns}
 
     def fetch(file: str) -> bytes:
         if file not in sizes:
             raise IntegrityError("file-unknown: the manifest does not list a file of that name")
-        return store.get(f"objects/{file}", max_bytes=sizes[file])
+        if cache is not None and not store.is_local:
+            return cache.read_object(store, file, sizes[file])
+        return store.get(object_name(file), max_bytes=sizes[file])
 
     return fetch
