@@ -62,8 +62,8 @@ class CsvRaw:
             for batch in self._open_records(stream, faults).batches():
                 if not faults:
                     yield {
-                        name: [text.strip() for text in column]
-                        for name, column in zip(self._names, batch.columns(), strict=True)
+                        name: [text.strip() for text in batch.column(position)]
+                        for position, name in enumerate(self._names)
                     }
         faults.check()
 

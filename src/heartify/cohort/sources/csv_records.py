@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from heartify.cohort.rows import BATCH_ROWS
 from heartify.cohort.sources.csv_dialect import declared_delimiter, find_delimiter
@@ -25,14 +25,21 @@ _NOT_CSV = "not readable as CSV: a quote is not closed or stands inside a cell, 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Some records and the lines where they begin; all have the header's width."""
+    """Some records, cell after cell, and the lines where they begin; all have the header's width.
 
-    lines: list[int]
-    rows: list[list[str]]
+    One flat list of cells: a hundred thousand small lists would keep the garbage collector busy half of the time.
+    """
 
-    def columns(self) -> list[tuple[str, ...]]:
-        """Return the cells column by column."""
-        return list(zip(*self.rows, strict=True))
+    width: int
+    lines: list[int] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def column(self, position: int) -> list[str]:
+        """Return the cells of one column."""
+        return self.cells[position :: self.width]
 
 
 class CsvRecords:
@@ -70,18 +77,18 @@ class CsvRecords:
         """
         while True:
             records = self._read_batch()
-            if records.rows:
+            if records:
                 yield records
-            if len(records.rows) < self.batch_rows:
+            if len(records) < self.batch_rows:
                 return
 
     def _read_batch(self) -> Records:
-        records, width, wanted = Records([], []), len(self.names), self.batch_rows
-        rows, lines = records.rows, records.lines
-        while len(rows) < wanted and (record := self._next_record()) is not None:
+        records, width, wanted = Records(len(self.names)), len(self.names), self.batch_rows
+        cells, lines = records.cells, records.lines
+        while len(lines) < wanted and (record := self._next_record()) is not None:
             line, row = record
             if len(row) == width:
-                rows.append(row)
+                cells.extend(row)
                 lines.append(line)
             else:
                 self._faults.add(f"line {line}", f"expected {width} fields, found {len(row)}")

@@ -24,7 +24,7 @@ from heartify.cohort.sources.text_lines import check_encoding, iterate_lines
 from heartify.errors import InputError
 from heartify.protocol.dictionary import DataDictionary
 
-MAX_TEXTS_OF_A_COLUMN = 16_384
+MAX_TEXTS_OF_A_COLUMN = 8_192
 LOOK_AHEAD_ROWS = 1_000_000
 """After a first fault so many rows more are searched for others, and no more: a large file takes minutes."""
 
@@ -105,7 +105,7 @@ class CsvRows:
             if rows is not None and not faults:
                 yield rows
                 continue
-            after_fault += len(batch.rows)
+            after_fault += len(batch)
             if after_fault > LOOK_AHEAD_ROWS:
                 break
         faults.check()
@@ -120,12 +120,11 @@ class CsvRows:
 def _read_batch(
     records: Records, columns: list[TextColumn], positions: list[int], faults: Faults
 ) -> pa.RecordBatch | None:
-    texts = records.columns()
     parts: list[ColumnBatch] = []
     for column, position in zip(columns, positions, strict=True):
         if column.bound.column.role == "id":
-            parts.append(build_ids(column.read_ids(texts[position])))
+            parts.append(build_ids(column.read_ids(records.column(position))))
         else:
-            parts.append(build_column(column.bound, *column.read_values(texts[position])))
+            parts.append(build_column(column.bound, *column.read_values(records.column(position))))
     bound = [column.bound for column in columns]
     return assemble_batch(list(zip(bound, parts, strict=True)), faults, lambda row: f"line {records.lines[row]}")

@@ -17,6 +17,7 @@ import numpy as np
 from heartify.cohort.encrypted.stored_form import MAX_EXACT_INTEGER
 from heartify.cohort.sources.bound_columns import BoundColumn
 from heartify.cohort.sources.numeric_values import EXPECTED_WHOLE, FaultsByRow, Values, finish_numbers
+from heartify.cohort.sources.plain_numbers import parse_plain_numbers
 from heartify.protocol.dictionary import normalise_code
 
 DecimalMark = Literal[".", ",", "either"]
@@ -42,6 +43,7 @@ class TextColumn:
         column = bound.column
         self._missing = frozenset(normalise_code(code) for code in column.missing_codes)
         self._levels = {normalise_code(code): float(number) for number, code in enumerate(column.level_codes)}
+        self._is_numeric = column.datatype in {"number", "integer"}
         self._decimal = decimal
         self._mark: str | None = None if decimal == "either" else decimal
         self._parse = self._choose_parser()
@@ -53,14 +55,24 @@ class TextColumn:
 
     def read_values(self, texts: Sequence[str | None]) -> tuple[Values, FaultsByRow]:
         """Return one float64 a text (a number, a level's or boolean's code, days since 1970), NaN where missing."""
-        values = np.fromiter(map(self._parsed.__getitem__, texts), np.float64, len(texts))
+        values = self._parse_all(texts)
         faults: FaultsByRow = {row: self._explain(texts[row]) for row in np.flatnonzero(np.isinf(values)).tolist()}
         if faults:
             values[list(faults)] = _MISSING
-        if self.bound.column.datatype in {"number", "integer"}:
+        if self._is_numeric:
             values, more = finish_numbers(values, self.bound)
             faults |= more
         return values, faults
+
+    def _parse_all(self, texts: Sequence[str | None]) -> Values:
+        # A numeric column that fills its cache doesn't repeat itself.
+        if not self._is_numeric or not self._parsed.is_full:
+            return np.fromiter(map(self._parsed.__getitem__, texts), np.float64, len(texts))
+        mark = self._mark if self.bound.column.datatype == "number" else None
+        values, others = parse_plain_numbers(texts, mark=mark, missing_codes=self._missing)
+        for row in others.tolist():
+            values[row] = self._parsed[texts[row]]
+        return values
 
     def _choose_parser(self) -> Callable[[str], float | str]:
         datatype = self.bound.column.datatype
@@ -128,6 +140,11 @@ class _ParsedTexts(dict[str | None, float]):
     def __init__(self, parse: Callable[[str | None], float], limit: int) -> None:
         super().__init__()
         self._read, self._limit = parse, limit
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether nothing more is remembered."""
+        return len(self) >= self._limit
 
     def __missing__(self, text: str | None) -> float:
         value = self._read(text)
