@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from heartify.errors import InputError
 
+FEW_ROWS = 10
+"""Counts below this are not told: SDC profile 1, rule 9."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -25,6 +28,14 @@ class Finding:
     def name(self) -> str:
         """The name under which a steward accepts it."""
         return f"{self.code}:{self.column}"
+
+
+def describe_share(count: float, rows: int) -> str:
+    """Return how many of the rows it is, as coarsely as a report may say it."""
+    if count < FEW_ROWS:
+        return f"fewer than {FEW_ROWS} rows"
+    share = 100 * count / rows
+    return "less than 1 % of the rows" if share < 1 else f"about {share:.0f} % of the rows"
 
 
 def check_accepted(findings: Iterable[Finding], accepted: Collection[str]) -> None:

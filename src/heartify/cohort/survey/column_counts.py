@@ -6,9 +6,8 @@ Bounded by the number of levels that the dictionary declares. It must never keep
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from heartify.cohort.lint.batch_view import Numbers
 from heartify.protocol.dictionary import Column
 
 BOOLEAN_LEVELS = ("false", "true")
@@ -22,14 +21,11 @@ class ColumnCounts:
         self._in_level = np.zeros(len(self._codes), np.int64)
         self.known = 0
 
-    def add(self, values: pa.Array) -> None:
-        """Count the values of one batch."""
-        self.known += len(values) - values.null_count
-        if len(self._codes) == 0:
-            return
-        indices = values.indices if pa.types.is_dictionary(values.type) else pc.cast(values, pa.int8())
-        known = indices.drop_null().to_numpy(zero_copy_only=False)
-        self._in_level += np.bincount(known, minlength=len(self._codes))
+    def add(self, known: Numbers) -> None:
+        """Count the values of one batch that are not missing; a level is its position."""
+        self.known += len(known)
+        if len(self._codes):
+            self._in_level += np.bincount(known.astype(np.int64), minlength=len(self._codes))
 
     def level_counts(self) -> dict[str, int]:
         """Return the number of patients in each level by its code; empty for numbers and dates."""

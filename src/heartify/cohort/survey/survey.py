@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from heartify.cohort.lint.batch_view import BatchView, view_of_table
+from heartify.cohort.lint.cohort_lint import CohortLint
 from heartify.cohort.lint.findings import Finding
+from heartify.cohort.lint.keyed_hashes import KEY_BYTES
+from heartify.cohort.lint.watch import Seen
 from heartify.cohort.rows import PatientRows, ReportRows
 from heartify.cohort.survey.column_counts import ColumnCounts
 from heartify.cohort.survey.row_sample import RowSample
@@ -55,13 +59,16 @@ def survey_rows(
     """
     dictionary = rows.dictionary
     counts = {column.name: ColumnCounts(column) for column in dictionary.published_columns}
+    lint = CohortLint(dictionary, key=random.bytes(KEY_BYTES), today=today)
     sample = RowSample(dictionary, random)
     done = 0
     for batch in rows.batches():
         check_table(pa.Table.from_batches([batch]), dictionary)
         sample.add(batch)
+        view = BatchView(batch)
         for name, column_counts in counts.items():
-            column_counts.add(batch.column(name))
+            column_counts.add(view.known(name))
+        lint.add(view)
         done += batch.num_rows
         if report is not None:
             report(done, rows.fraction_read())
@@ -71,4 +78,11 @@ def survey_rows(
         name: ColumnSurvey(name, entry.known, done - entry.known, entry.level_counts())
         for name, entry in counts.items()
     }
-    return Survey(done, columns, sample.table(), (), today)
+    sampled = sample.table()
+    seen = Seen(
+        rows=done,
+        known={name: column.known for name, column in columns.items()},
+        level_counts={name: column.level_counts for name, column in columns.items()},
+        sample=view_of_table(sampled),
+    )
+    return Survey(done, columns, sampled, lint.findings(seen), today)
