@@ -1,7 +1,8 @@
 """The broker's tables. SQLite by default; any SQLAlchemy URL works.
 
 `releases` is the use counter: a row is committed before a key leaves, and its key (deal, version, attempt) is unique,
-so two releases can't count as one. `collateral_marks` are high-water marks against the rollback of collateral.
+so two releases can't count as one. `destroyed_keys` remembers a destroyed key by its commitment. `collateral_marks` are
+high-water marks against the rollback of collateral.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ releases = sa.Table(
     sa.Column("released_at", sa.Integer, nullable=False),
 )
 
+destroyed_keys = sa.Table(
+    "destroyed_keys",
+    metadata,
+    sa.Column("version", sa.String(66), sa.ForeignKey("versions.version"), primary_key=True),
+    sa.Column("key_commitment", sa.String(66), nullable=False),
+)
+
 
 collateral_marks = sa.Table(
     "collateral_marks",
@@ -74,6 +82,6 @@ def open_database(url: str) -> sa.Engine:
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
-    # secure_delete overwrites what is deleted: a destroyed key must not live on in a free page.
+    # secure_delete overwrites what is deleted: a destroyed key must not live on in a free page (see broker/erasure.py).
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}")

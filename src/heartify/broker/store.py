@@ -9,10 +9,13 @@ import msgspec
 import sqlalchemy as sa
 
 from heartify.broker import database as db
+from heartify.broker.erasure import erase_deleted
+from heartify.broker.vault import key_commitment
 from heartify.errors import PolicyError
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import encode_canonical, parse_canonical
 from heartify.protocol.deal import Deal, DealGrant
+from heartify.protocol.destruction import DestructionMethod
 from heartify.protocol.dictionary import DataDictionary, parse_dictionary
 from heartify.protocol.eip712 import ZERO_ADDRESS
 from heartify.protocol.grant_policy import GrantPolicy
@@ -60,7 +63,13 @@ class BrokerStore:
         self._engine = engine
 
     def add_version(self, version: str, manifest: bytes, dictionary: bytes, wrapped_master_key: bytes) -> None:
-        """Keep a new version."""
+        """Keep a new version.
+
+        Raises:
+            PolicyError: this version's key was destroyed before; a destroyed key never comes back.
+        """
+        if self.destroyed_key(version) is not None:
+            raise PolicyError(f"the key of dataset version {version} was destroyed", hint="publish a new version")
         dataset = parse_manifest(manifest, version).dataset
         self._write(
             sa.insert(db.versions).values(
@@ -99,10 +108,33 @@ class BrokerStore:
         self._write(sa.update(db.grants).where(db.grants.c.order_digest == order_digest).values(revoked=True))
 
     def revoke_version(self, version: str) -> None:
-        """Revoke a version and destroy its wrapped key: what was published can never be read again."""
-        self._write(
-            sa.update(db.versions).where(db.versions.c.version == version).values(revoked=True, wrapped_master_key=None)
-        )
+        """Revoke a version and overwrite its wrapped key: no key of it is ever released again.
+
+        Its commitment is kept. Copies of the row's old bytes are gone after `erase_revoked_keys`.
+        """
+        this = db.versions.c.version == version
+        with self._engine.begin() as connection:
+            row = connection.execute(sa.select(db.versions.c.wrapped_master_key).where(this)).first()
+            wrapped = None if row is None else row.wrapped_master_key
+            if wrapped is not None:
+                commitment = key_commitment(version, wrapped)
+                connection.execute(sa.insert(db.destroyed_keys).values(version=version, key_commitment=commitment))
+                # Zeros of equal length go where the key lies; only then is the field emptied.
+                connection.execute(sa.update(db.versions).where(this).values(wrapped_master_key=bytes(len(wrapped))))
+            connection.execute(sa.update(db.versions).where(this).values(revoked=True, wrapped_master_key=None))
+
+    def erase_revoked_keys(self) -> DestructionMethod:
+        """Erase what the database still holds of overwritten keys; return how far that goes. It may be repeated.
+
+        Raises:
+            ServiceError: another process uses the database just now.
+        """
+        return erase_deleted(self._engine)
+
+    def destroyed_key(self, version: str) -> str | None:
+        """Return the commitment to a version's destroyed key; None when it wasn't destroyed."""
+        row = self._one(sa.select(db.destroyed_keys).where(db.destroyed_keys.c.version == version))
+        return None if row is None else str(row.key_commitment)
 
     def live_version(self, version: str) -> HeldVersion:
         """Return a version that isn't revoked.

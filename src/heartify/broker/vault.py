@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from heartify.errors import IntegrityError
+from heartify.protocol.canonical import sha256_digest, to_bytes
 
 _NONCE_BYTES = 12
 
@@ -42,3 +43,11 @@ class Vault:
                 f"the key of version {version} does not open",
                 hint="the vault seed is another one, or the database is damaged",
             ) from exc
+
+
+def key_commitment(version: str, wrapped: bytes) -> str:
+    """Return the digest that stands for a version's wrapped key in a destruction receipt.
+
+    Wrapping draws a fresh nonce, so it says which key was held without telling anything of it.
+    """
+    return sha256_digest(b"heartify/key-commitment/v1" + to_bytes(version) + wrapped)

@@ -7,50 +7,43 @@ its grant is posted, and a failed step leaves at most an unreferenced encrypted 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from heartify.broker.database import open_database
 from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
-from heartify.broker.vault import Vault
-from heartify.chain.registry import dataset_id
-from heartify.cohort.dictionary_toml import load_dictionary_toml
-from heartify.cohort.encrypted.writer import write_version
-from heartify.cohort.sources.csv_source import load_csv
+from heartify.chain.deployment import load_deployment
 from heartify.cohort.storage.store import open_store
+from heartify.cohort.survey.survey import Survey, survey_rows
 from heartify.errors import InputError, UsageError
 from heartify.hospital.approval import approve_release
 from heartify.hospital.home import HospitalHome, HospitalSettings, check_settings
+from heartify.hospital.publishing.open_source import CohortSource, open_source
+from heartify.hospital.publishing.ports import Ports
+from heartify.hospital.publishing.publish import Published, publish
+from heartify.hospital.publishing.terms import NO_DECISIONS, Decisions, PublishTerms, Report, report_nothing
+from heartify.hospital.withdrawal import ShredCopies, WithdrawalPorts, withdraw_version
 from heartify.market.catalogue import policy_file
 from heartify.party.app_release import deployed_app_release
 from heartify.party.home import store_document
 from heartify.party.keystore import create_account, create_seed, load_secret
-from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
+from heartify.party.market_access import DEPLOYMENT_FILE, MarketAccess, adopt_deployment, open_market
 from heartify.party.trust import trust_simulated_root
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import Address, encode_canonical, to_hex
+from heartify.protocol.destruction import DestructionReason, DestructionReceipt
 from heartify.protocol.eip712 import MAX_UINT256, ZERO_ADDRESS, address, bytes32, uint256
 from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.orders import DatasetGrant, sign_order
 from heartify.protocol.plan import Purpose
-from heartify.protocol.signing import keccak256
 
 MAX_GRANT_DAYS = 3650
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Published:
-    """A dataset version that is registered; `rows_rounded` is all that is said of its size."""
-
-    dataset: str
-    version: str
-    url: str
-    columns: tuple[str, ...]
-    rows_rounded: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,43 +122,39 @@ class Hospital:
 
     def publish(
         self,
-        cohort_csv: Path,
-        dictionary_toml: Path,
+        cohort: CohortSource,
         *,
         dataset_name: str = "cohort",
-        accepted_findings: Mapping[str, str] | None = None,
-        ignore: Collection[str] = (),
+        decisions: Decisions = NO_DECISIONS,
+        report: Report = report_nothing,
     ) -> Published:
         """Read, check, encrypt, store and register a cohort as the next version of a dataset.
 
+        A publication that was killed is continued by the same call.
+
         Raises:
-            InputError: the CSV or the dictionary is wrong, or a finding isn't accepted; nothing was written.
-            ServiceError, ChainError: the store or the chain can't be reached.
+            InputError: the source or the dictionary is wrong, or a finding isn't accepted; nothing was written.
+            PolicyError: too few patients changed since an earlier version; nothing was written.
+            ServiceError, ChainError: the store or the chain can't be reached; the next call goes on from there.
         """
-        settings = self.settings
-        dictionary = load_dictionary_toml(dictionary_toml)
-        table = load_csv(cohort_csv, dictionary, ignore=ignore)
-        access = self._market()
-        salt = keccak256(dataset_name.encode())
-        dataset = dataset_id(settings.account, salt)
-        store = open_store(settings.store_url)
-        written = write_version(
-            table,
-            dictionary,
-            dataset=dataset,
-            previous=_newest_version(access, dataset),
-            store=store,
-            accepted_findings=accepted_findings,
-        )
-        manifest = encode_canonical(written.manifest)
-        wrapped = self._vault().wrap(written.version_id, written.master_key)
-        self._broker_store().add_version(written.version_id, manifest, encode_canonical(dictionary), wrapped)
-        store_document(self.home.publication_report(written.version_id), written.report)
-        if access.registry.owner_of_dataset(dataset, block="latest") == ZERO_ADDRESS:
-            access.registry.register_dataset(salt, settings.broker, settings.broker_url)
-        access.registry.publish_version(dataset, written.version_id, settings.store_url)
-        columns = written.manifest.column_names
-        return Published(dataset, written.version_id, settings.store_url, columns, written.manifest.rows_rounded)
+        ports = self._publishing_ports()
+        with open_source(cohort, self.home.work_folder) as (rows, steward):
+            terms = PublishTerms(rows=rows, steward=steward, dataset_name=dataset_name, decisions=decisions)
+            return publish(ports, terms, report=report)
+
+    def check(self, cohort: CohortSource, *, report: Report = report_nothing) -> Survey:
+        """Survey a cohort as publishing would, without publishing: what must be decided about, before any key is made.
+
+        Raises:
+            InputError: the source or the dictionary is wrong.
+        """
+        with open_source(cohort, self.home.work_folder) as (rows, _):
+            return survey_rows(
+                rows,
+                random=np.random.default_rng(),
+                today=dt.datetime.now(dt.UTC).date(),
+                report=lambda done, fraction: report("reading", done, fraction),
+            )
 
     def approve(self, measure: Callable[[], bytes], confirmed_measurement: str | None = None) -> AppRelease:
         """Approve the deployment's app release; raises PolicyError when its measurement isn't confirmed."""
@@ -208,18 +197,32 @@ class Hospital:
                 return
         raise UsageError(f"this hospital has no grant {order_digest}", hint="`heartify hospital status` lists them")
 
-    def withdraw_version(self, version: str) -> None:
-        """Withdraw a version for good: its key is destroyed here, and the registry calls it dead.
+    def withdraw_version(
+        self,
+        version: str,
+        *,
+        reason: DestructionReason = DestructionReason.UNSPECIFIED,
+        remove_files: bool = False,
+        shred_copies: tuple[ShredCopies, ...] = (),
+    ) -> DestructionReceipt:
+        """Withdraw a version for good: its key is destroyed here, the registry calls it dead, a receipt says so.
 
         Raises:
             UsageError: there is no such version.
+            ServiceError: the broker's database is in use, or the store can't be reached; a second call goes on.
             ChainError: the registry could not be told; the key is destroyed all the same, and a second call tells it.
         """
-        store = self._broker_store()
-        if version not in [held for held, _, _ in store.versions()]:
-            raise UsageError(f"this hospital has no version {version}", hint="`heartify hospital status` lists them")
-        store.revoke_version(version)  # first, and again without harm when the chain could not be reached before
-        self._market().registry.withdraw_version(version)
+        ports = WithdrawalPorts(
+            broker_store=self._broker_store(),
+            destructions=self.home.path / "destructions",
+            domain=load_deployment(self.home.path / DEPLOYMENT_FILE).domain,
+            broker_private_key=self._secret(self.home.broker_keystore),
+            registry=lambda: self._market().registry,
+            store=lambda: open_store(self.settings.store_url),
+            clock=lambda: int(time.time()),
+            shred_copies=shred_copies,
+        )
+        return withdraw_version(version, ports, reason=reason, remove_files=remove_files)
 
     def status(self) -> HospitalStatus:
         """Return versions, grants, key releases, approvals and earnings."""
@@ -263,8 +266,17 @@ class Hospital:
     def _account_key(self) -> bytes:
         return self._secret(self.home.account_keystore)
 
-    def _vault(self) -> Vault:
-        return Vault(self._secret(self.home.vault_keystore))
+    def _publishing_ports(self) -> Ports:
+        settings = self.settings
+        return Ports(
+            home=self.home,
+            settings=settings,
+            vault_seed=self._secret(self.home.vault_keystore),
+            broker_store=self._broker_store(),
+            store=open_store(settings.store_url),
+            access=self._market(),
+            today=dt.datetime.now(dt.UTC).date(),
+        )
 
     def _secret(self, keystore: Path) -> bytes:
         """Open a keystore once: its key derivation is slow on purpose."""
@@ -291,9 +303,3 @@ def _check_terms(terms: GrantTerms) -> None:
             raise InputError(
                 f"the {what} is not an account address", hint="0x and 40 hexadecimal digits in lower case"
             ) from exc
-
-
-def _newest_version(access: MarketAccess, dataset: str) -> str | None:
-    """Return the dataset's newest version on chain: one that was never registered is nobody's predecessor."""
-    events = access.registry.version_events(dataset=dataset, to="latest")
-    return events[-1].version if events else None

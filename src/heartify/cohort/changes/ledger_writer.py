@@ -32,6 +32,7 @@ from heartify.cohort.changes.ledger import (
     open_ledger,
 )
 from heartify.cohort.changes.person_digests import digest_texts, join_ids
+from heartify.cohort.storage.local_files import put_local, sync_directory
 from heartify.errors import UsageError
 from heartify.protocol.canonical import digest_of, encode_canonical, to_bytes
 from heartify.protocol.dictionary import DataDictionary
@@ -176,23 +177,9 @@ def finish_draft(folder: Path, key: bytes, version: str) -> Ledger:
     header = msgspec.structs.replace(ledger.header, version=version).authenticated(key)
     _write_header(draft, header)
     draft.rename(final)
-    _sync_folder(folder)
+    sync_directory(folder)
     return Ledger(final, header)
 
 
 def _write_header(folder: Path, header: LedgerHeader) -> None:
-    temporary = folder / f".{HEADER_FILE}"
-    with temporary.open("wb") as file:
-        file.write(encode_canonical(header))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / HEADER_FILE)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    put_local(folder / HEADER_FILE, encode_canonical(header))

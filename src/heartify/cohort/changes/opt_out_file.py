@@ -17,12 +17,12 @@ import fcntl
 import hashlib
 import hmac
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from heartify.cohort.changes.opt_outs import MAX_OPT_OUTS, PSEUDONYM_BYTES, OptOutList, OptOutPeriod
+from heartify.cohort.storage.local_files import replacing
 from heartify.errors import IntegrityError, ServiceError
 
 OPT_OUT_FORMAT: Final = "heartify.opt-outs/1"
@@ -111,15 +111,9 @@ def _damaged(why: str) -> IntegrityError:
 
 
 def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with temporary.open("xb") as file:
+        with replacing(path) as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as exc:
         raise ServiceError(f"the opt-out list can't be written: {exc.strerror or type(exc).__name__}") from exc
-    finally:
-        temporary.unlink(missing_ok=True)
