@@ -5,7 +5,7 @@ Values are float64 whatever the datatype (a level's code, days since 1970), NaN 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,11 @@ from heartify.cohort.sources.bound_columns import BoundColumn
 from heartify.cohort.sources.faults import Faults
 from heartify.cohort.sources.numeric_values import FaultsByRow, Values
 from heartify.cohort.table_form import table_type
+from heartify.errors import InputError
 from heartify.protocol.dictionary import Column
+
+LOOK_AHEAD_ROWS = 1_000_000
+"""After a first fault so many rows more are searched for others, and no more: a large source takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +75,24 @@ def assemble_batch(
         return None
     schema = pa.schema([pa.field(bound.column.name, table_type(bound.column)) for bound, _ in columns])
     return pa.RecordBatch.from_arrays([part.array for _, part in columns], schema=schema)
+
+
+def yield_sound(
+    batches: Iterable[tuple[int, pa.RecordBatch | None]], faults: Faults, *, may_be_empty: bool
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, each given with its number of rows, until there is a fault; then look for others.
+
+    Raises InputError when there are faults, or no rows at all.
+    """
+    after_fault, empty = 0, True
+    for rows, batch in batches:
+        empty = False
+        if batch is not None and not faults:
+            yield batch
+            continue
+        after_fault += rows
+        if after_fault > LOOK_AHEAD_ROWS:
+            break
+    faults.check()
+    if empty and not may_be_empty:
+        raise InputError(f"{faults.name}: there are columns but no row of data", hint="one row for each patient")

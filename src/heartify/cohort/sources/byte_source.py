@@ -7,10 +7,7 @@ its folder. Nothing is held but one block.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import os
-import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +16,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from heartify.errors import InputError
+from heartify.cohort.sources.watched_file import WatchedFile
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 DAMAGE = (EOFError, OSError, zlib.error, pa.ArrowException)
@@ -67,50 +64,24 @@ class FileBytes:
     """A file on disk. Raises InputError when it cannot be read or is no regular file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stat = self._check()
+        self._file = WatchedFile(path)
 
     @property
     def name(self) -> str:
         """The file's name without its folder."""
-        return self._path.name
+        return self._file.name
 
     def fingerprint(self) -> str | None:
         """Return a digest of name, size and time of change."""
-        return digest_of_parts(self.name, str(self._stat.st_size), str(self._stat.st_mtime_ns))
+        return self._file.fingerprint()
 
     @contextmanager
     def open(self) -> Iterator[OpenBytes]:
         """Open the file; raises InputError, at the end too, when it is not the one that it was at first."""
-        self._check_unchanged()
-        with self._path.open("rb") as raw:
-            yield OpenBytes(raw, self._stat.st_size)
-        self._check_unchanged()
-
-    def _check(self) -> os.stat_result:
-        reason = None
-        try:
-            found = self._path.stat()
-            if stat.S_ISREG(found.st_mode) and not os.access(self._path, os.R_OK):
-                reason = "no permission"
-        except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
-            reason = getattr(exc, "strerror", None) or "no such file"
-        if reason is not None:
-            raise InputError(f"{self.name}: cannot read the file: {reason}", hint="check path and permissions")
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(
-                f"{self.name}: cannot read the file: it is no regular file",
-                hint="a source is read more than once: write it to a file first",
-            )
-        return found
-
-    def _check_unchanged(self) -> None:
-        found = self._check()
-        if (found.st_size, found.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
-            raise InputError(
-                f"{self.name}: the file has changed since it was first read",
-                hint="begin anew, with a file that nobody writes to",
-            )
+        self._file.check_unchanged()
+        with self._file.path.open("rb") as raw:
+            yield OpenBytes(raw, self._file.size)
+        self._file.check_unchanged()
 
 
 class MemoryBytes:
@@ -132,11 +103,6 @@ class MemoryBytes:
     def open(self) -> Iterator[OpenBytes]:
         """Read the bytes from the beginning."""
         yield OpenBytes(io.BytesIO(self._data), len(self._data))
-
-
-def digest_of_parts(*parts: str) -> str:
-    """Return the SHA-256 of texts, each with its length, as hexadecimal digits."""
-    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
 
 def _decompress(raw: BinaryIO) -> _Readable:

@@ -13,20 +13,16 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from heartify.cohort.dictionary_toml import ColumnSource
-from heartify.cohort.sources.batch_assembly import ColumnBatch, assemble_batch, build_column, build_ids
+from heartify.cohort.sources.batch_assembly import ColumnBatch, assemble_batch, build_column, build_ids, yield_sound
 from heartify.cohort.sources.bound_columns import bind_columns, find_positions
-from heartify.cohort.sources.byte_source import ByteSource, FileBytes, OpenBytes, digest_of_parts
+from heartify.cohort.sources.byte_source import ByteSource, FileBytes, OpenBytes
 from heartify.cohort.sources.csv_dialect import check_delimiter, choose_decimal
 from heartify.cohort.sources.csv_records import CsvRecords, Records
 from heartify.cohort.sources.faults import Faults
-from heartify.cohort.sources.text_columns import CACHED_TEXTS, DecimalMark, TextColumn
+from heartify.cohort.sources.text_columns import DecimalMark, TextColumn, texts_of_a_column
 from heartify.cohort.sources.text_lines import check_encoding, iterate_lines
-from heartify.errors import InputError
+from heartify.cohort.sources.watched_file import digest_of_parts
 from heartify.protocol.dictionary import DataDictionary
-
-MAX_TEXTS_OF_A_COLUMN = 8_192
-LOOK_AHEAD_ROWS = 1_000_000
-"""After a first fault so many rows more are searched for others, and no more: a large file takes minutes."""
 
 
 class CsvRows:
@@ -92,28 +88,17 @@ class CsvRows:
             where = f"line {records.header_line}"
             positions = find_positions(records.names, self._bound, self._ignore, faults, where)
             records.skip(start_row)
-            yield from self._read(records, positions, faults, started=start_row > 0)
+            yield from self._read(records, positions, faults, from_start=start_row == 0)
 
     def _read(
-        self, records: CsvRecords, positions: list[int], faults: Faults, *, started: bool
+        self, records: CsvRecords, positions: list[int], faults: Faults, *, from_start: bool
     ) -> Iterator[pa.RecordBatch]:
         columns = self._build_columns(choose_decimal(self._decimal, records.delimiter))
-        after_fault = 0
-        for batch in records.batches():
-            started = True
-            rows = _read_batch(batch, columns, positions, faults)
-            if rows is not None and not faults:
-                yield rows
-                continue
-            after_fault += len(batch)
-            if after_fault > LOOK_AHEAD_ROWS:
-                break
-        faults.check()
-        if not started:
-            raise InputError(f"{self.name}: there is a header but no row of data", hint="one row for each patient")
+        batches = ((len(batch), _read_batch(batch, columns, positions, faults)) for batch in records.batches())
+        yield from yield_sound(batches, faults, may_be_empty=not from_start)
 
     def _build_columns(self, decimal: DecimalMark) -> list[TextColumn]:
-        cached = min(MAX_TEXTS_OF_A_COLUMN, CACHED_TEXTS // len(self._bound))
+        cached = texts_of_a_column(len(self._bound))
         return [TextColumn(bound, decimal=decimal, cached_texts=cached) for bound in self._bound]
 
 

@@ -27,6 +27,8 @@ EPOCH_ORDINAL = dt.date(1970, 1, 1).toordinal()
 CACHED_TEXTS = 500_000
 """Parsed texts that are remembered for all columns of a source together: about 100 MB."""
 
+MAX_TEXTS_OF_A_COLUMN = 8_192
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:[.,' ’\u00a0\u202f][0-9]{3})+(?:[.,][0-9]+)?", re.ASCII)
@@ -52,6 +54,11 @@ class TextColumn:
     def read_ids(self, texts: Iterable[str | None]) -> list[str | None]:
         """Return the texts of an id column, blanks stripped, None where missing."""
         return [None if text is None or self._is_missing(text.strip()) else text.strip() for text in texts]
+
+    def missing_values(self) -> set[float]:
+        """Return the missing codes that are values themselves, such as -9 or 1900-01-01, as read_values codes them."""
+        values = (self._parse(code) for code in self._missing)
+        return {value for value in values if not isinstance(value, str)}
 
     def read_values(self, texts: Sequence[str | None]) -> tuple[Values, FaultsByRow]:
         """Return one float64 a text (a number, a level's or boolean's code, days since 1970), NaN where missing."""
@@ -132,6 +139,11 @@ class TextColumn:
             return level
         codes = self.bound.column.level_codes
         return "expected one of the levels " + ", ".join(codes[:12]) + (", ..." if len(codes) > 12 else "")
+
+
+def texts_of_a_column(columns: int) -> int:
+    """Return how many parsed texts each of so many columns may remember."""
+    return min(MAX_TEXTS_OF_A_COLUMN, CACHED_TEXTS // columns)
 
 
 class _ParsedTexts(dict[str | None, float]):
