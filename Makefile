@@ -9,7 +9,7 @@ OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types imports contracts lock referee bench bench-logistic bench-cox bench-screen bench-scale \
-        bench-gas bench-demo clean
+        bench-dataset bench-gas bench-demo clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ bench-screen: $(VENV)/.bench ## 10,000 candidates against plink2
 
 bench-scale: $(VENV)/.bench ## time and memory from 100 thousand to 100 million encrypted rows
 	$(BIN)/python bench/scale.py
+
+bench-dataset: $(VENV)/.dev ## the encrypted dataset version against plain Parquet
+	$(BIN)/python bench/dataset.py | tee bench/results/dataset.json
 
 bench-gas: $(VENV)/.dev ## gas of match and settle from receipts on the embedded chain
 	$(BIN)/python bench/gas.py
