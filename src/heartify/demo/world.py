@@ -20,7 +20,10 @@ from heartify.chain.rpc import connect
 from heartify.chain.sender import Sender
 from heartify.demo.cohorts import DemoCohorts
 from heartify.demo.processes import Services, free_port
-from heartify.hospital.hospital import GrantTerms, Hospital, Published
+from heartify.hospital.hospital import GrantTerms, Hospital
+from heartify.hospital.publishing.open_source import CohortSource
+from heartify.hospital.publishing.publish import Published
+from heartify.hospital.publishing.terms import Decisions
 from heartify.lab.lab import Lab
 from heartify.market.launch import launch_market
 from heartify.party.account import deposit, unsafe_faucet
@@ -130,16 +133,14 @@ class DemoWorld:
             self.password,
             name=name,
             deployment=self.deployment_file,
-            store_url=str(self.work / "stores" / name),
+            store_url=str((self.work / "stores" / name).resolve()),
             broker_url=broker_url,
             unsafe_simulated_root=self.pool.home.simulated_root_file,
         )
         unsafe_faucet(home, self.password, 0)
-        published = hospital.publish(
-            self.cohorts.csv_files[name],
-            self.cohorts.dictionary_file,
-            accepted_findings=self.cohorts.accepted_findings.get(name),
-        )
+        cohort = CohortSource(str(self.cohorts.csv_files[name]), self.cohorts.dictionary_file)
+        decisions = Decisions(accepted_findings=self.cohorts.accepted_findings.get(name, {}))
+        published = hospital.publish(cohort, decisions=decisions)
         # Each hospital measures for itself; on one machine, once is the same.
         hospital.approve(lambda: self._measurement)
         terms = GrantTerms(

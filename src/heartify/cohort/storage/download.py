@@ -83,7 +83,7 @@ class _Download:
             if ended_early:
                 if failures >= self.patience.attempts:
                     raise failure
-                self.patience.wait(failures + 1)
+                self.patience.wait(max(1, failures))
 
     def is_right(self) -> bool:
         return self._hash.hexdigest() == self.digest

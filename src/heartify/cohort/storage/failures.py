@@ -40,10 +40,10 @@ _TRANSIENT_CODES = frozenset({"BadDigest", "IncompleteBody", "RequestTimeout", "
 _TRANSIENT_CLASSES = frozenset(
     {
         ("aiohttp", "ClientError"),
+        ("botocore", "ConnectionError"),
         ("botocore", "HTTPClientError"),
         ("botocore", "ResponseParserError"),
         ("botocore", "IncompleteReadError"),
-        ("aiobotocore", "AioReadTimeoutError"),
     }
 )
 """Errors of the S3 driver's libraries, by name: naming them by import would load the driver for every local store."""

@@ -98,6 +98,7 @@ class HttpsFiles:
 
     host: HttpsHost
     tls: ssl.SSLContext = field(repr=False)
+    read_seconds: float = READ_SECONDS
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file; raises OSError or httpx.HTTPError when the host doesn't say."""
@@ -162,7 +163,7 @@ class HttpsFiles:
     def _request(self, method: str, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
         """Send one request to the first checked address that answers."""
         addresses = self.host.addresses()
-        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+        timeout = httpx.Timeout(self.read_seconds, connect=CONNECT_SECONDS)
         # No proxies or .netrc from the environment: they would connect for us, to what they resolve.
         with httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False, verify=self.tls) as client:
             for address in addresses[:-1]:

@@ -1,7 +1,7 @@
 """The S3 driver: opens a bucket with the operator's own settings, and streams objects in bounded memory.
 
-Endpoint, region and credentials come from the environment or an AWS profile (AWS_ENDPOINT_URL_S3, AWS_REGION,
-AWS_PROFILE ...), never from the store's URL. Retrying is ours alone: the driver's and botocore's are switched off, so
+Endpoint, region and credentials come from the environment or an AWS profile (AWS_ENDPOINT_URL_S3,
+AWS_DEFAULT_REGION, AWS_PROFILE ...), never from the store's URL. Retrying is ours alone: the driver's and botocore's are switched off, so
 that there is one bound. Nothing that the server sends is believed or kept whole.
 """
 
@@ -23,7 +23,6 @@ BLOCK_BYTES = 1024 * 1024
 
 _CONFIG = {
     "connect_timeout": CONNECT_SECONDS,
-    "read_timeout": READ_SECONDS,
     "retries": {"total_max_attempts": 1},
     # Checksums as trailers are an extension that many other servers than Amazon's refuse; bodies carry Content-MD5.
     "request_checksum_calculation": "when_required",
@@ -31,7 +30,9 @@ _CONFIG = {
 }
 
 
-def open_s3(url: StoreUrl, *, signed: bool) -> tuple[fsspec.AbstractFileSystem, str]:
+def open_s3(
+    url: StoreUrl, *, signed: bool, read_seconds: float = READ_SECONDS
+) -> tuple[fsspec.AbstractFileSystem, str]:
     """Open a bucket; without `signed` no credentials are looked for, which reads public buckets only.
 
     Raises UsageError.
@@ -41,7 +42,10 @@ def open_s3(url: StoreUrl, *, signed: bool) -> tuple[fsspec.AbstractFileSystem, 
     except ImportError as exc:  # pragma: no cover - a dependency, unless somebody took it away
         raise UsageError("the S3 driver is not installed", hint="install s3fs") from exc
     filesystem = s3fs.S3FileSystem(
-        anon=not signed, config_kwargs=_CONFIG, use_listings_cache=False, skip_instance_cache=True
+        anon=not signed,
+        config_kwargs={**_CONFIG, "read_timeout": read_seconds},
+        use_listings_cache=False,
+        skip_instance_cache=True,
     )
     filesystem.retries = 1
     return filesystem, url.s3_root

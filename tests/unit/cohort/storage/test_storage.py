@@ -1,21 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from heartify.cohort.storage.store import Store, open_store
 from heartify.errors import IntegrityError, ServiceError, UsageError
-
-
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Both kinds pass the same tests."""
-    opened = open_store(f"file://{tmp_path}/s" if request.param == "file" else f"memory://storage{tmp_path}")
-    yield opened
-    if opened.filesystem.exists(opened.root):
-        opened.filesystem.rm(opened.root, recursive=True)
 
 
 def test_what_is_put_is_got_and_listed(store: Store) -> None:
