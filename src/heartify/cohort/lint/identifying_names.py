@@ -26,8 +26,8 @@ _WORDS = {
     "straat woonplaats adres gatuadress postnummer",
     "record-number": "id ids pid mrn ssn nhs nhsnumber passport license licence iban insurance uuid patientid "
     "subjectid patientnumber recordnumber casenumber patientennummer fallnummer versichertennummer "
-    "krankenversicherung ahv ahvnr bsn nir dni nif curp codicefiscale personnummer personnumer fodselsnummer cpf pesel hetu aadhaar "
-    "accession plate fingerprint",
+    "krankenversicherung ahv ahvnr bsn nir dni nif curp codicefiscale personnummer personnumer fodselsnummer "
+    "cpf pesel hetu aadhaar accession plate fingerprint",
     "birth-date": "dob birthdate birthday geburtsdatum geburtstag naissance nacimiento nascita nascimento "
     "geboortedatum fodselsdato",
 }
