@@ -6,8 +6,8 @@ Every run is a fresh process on one thread, forms alternate, medians are compare
 so that imports and a cold disk count for none. MB are those of the same table in memory (Arrow). Parquet is written by
 pyarrow with its own defaults (dictionary encoding) and no codec, as the encrypted form has none; zstd, snappy and
 modular encryption run beside it. Reading ends with arrays of all columns in memory; ours includes checking every
-digest, decryption, and checking every value against the dictionary, and plain Parquet checks none of that. Progress is on
-stderr; one JSON line ends it.
+digest, decryption, and checking every value against the dictionary, and plain Parquet checks none of that. Progress is
+on stderr; one JSON line ends it.
 """
 
 from __future__ import annotations
