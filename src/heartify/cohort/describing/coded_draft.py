@@ -60,7 +60,7 @@ def draft_category(raw: RawColumn, codes: Mapping[str, int], missing_numbers: tu
     )
     note = "guess: write what each code means"
     if found.rare_codes:
-        note += f"; rarer codes that are not listed (each in fewer than {MIN_ROWS} rows): {found.rare_codes}; add or merge"
+        note += f"; rarer codes that are not listed (each in fewer than {MIN_ROWS} rows): {found.rare_codes}"
     notes = {"datatype": "guess: few distinct codes", "role": role_note, "missing_codes": missing_note, "levels": note}
     return ColumnDraft(column, source_of(raw), (), said(notes))
 
