@@ -16,8 +16,8 @@ from heartify.cohort.lint.watch import Seen
 from heartify.protocol.column_naming import is_age
 from heartify.protocol.dictionary import Column, DataDictionary
 
-MIN_ROWS = 20
-"""Fewer rows may well all be alike."""
+MIN_ROWS = 50
+"""Fewer may be alike by chance: a level of nine patients in ten fills fifty rows once in two hundred cohorts."""
 CLIPPED_SHARE = 0.01
 """Less than this share of the rows at a limit doesn't change what a study finds."""
 MIN_CLIPPED = 10
