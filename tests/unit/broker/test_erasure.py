@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 
 import pytest
 import sqlalchemy as sa
@@ -130,6 +131,24 @@ def test_while_somebody_reads_nothing_is_claimed_and_a_later_call_succeeds(datab
     database.store.erase_revoked_keys()
 
     assert not database.holds(wrapped)
+
+
+def test_what_a_tool_without_secure_delete_left_behind_is_erased_too(database):
+    left = secrets.token_bytes(60)
+    careless = sqlite3.connect(database.folder / "broker.sqlite")
+    careless.execute("PRAGMA secure_delete=OFF")
+    careless.execute("CREATE TABLE scratch (content BLOB)")
+    careless.execute("INSERT INTO scratch VALUES (?)", (left,))
+    careless.commit()
+    careless.execute("UPDATE scratch SET content = NULL")
+    careless.commit()
+    careless.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    careless.close()
+    assert database.holds(left)
+
+    database.store.erase_revoked_keys()
+
+    assert not database.holds(left)
 
 
 def test_the_commitment_is_of_this_version_and_this_key():
