@@ -13,7 +13,8 @@ from rich.console import Console
 from heartify.broker.key_broker import DEFAULT_RELEASES_PER_DEAL
 from heartify.broker.service import build_broker_service
 from heartify.chain.deployment import load_deployment
-from heartify.cli import options
+from heartify.cli import hospital_datasets, options
+from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say, short, show, table
 from heartify.errors import UsageError
 from heartify.hospital.broker import build_key_broker
@@ -26,9 +27,6 @@ from heartify.protocol.plan import Purpose
 from heartify.tee.app_release import measure_installed_enclave
 
 app = typer.Typer(no_args_is_help=True, help="The hospital: publish cohorts, grant their use, run the key broker.")
-
-Home = Annotated[Path, options.home_option("hospital")]
-HOME = options.default_home("hospital")
 
 
 @app.command()
@@ -61,33 +59,9 @@ def init(
     show(settings, as_json=as_json, human=lambda c: c.print(table([f"hospital {settings.name}", ""], rows)))
 
 
-@app.command()
-def publish(
-    cohort: Annotated[Path, typer.Argument(help="The cohort as CSV, one row a patient.")],
-    dictionary: Annotated[Path, typer.Option(help="The data dictionary (TOML).")],
-    dataset: Annotated[str, typer.Option(help="Name of the dataset; the next version of it is made.")] = "cohort",
-    accept: Annotated[list[str] | None, typer.Option(help="Accept a finding: NAME=REASON. May be repeated.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="CSV column to leave out. May be repeated.")] = None,
-    home: Home = HOME,
-    password_file: options.PasswordFile = None,
-    as_json: options.Json = False,
-) -> None:
-    """Check, encrypt, store and register a cohort as a new dataset version.
-
-    Example: heartify hospital publish cohort.csv --dictionary dictionary.toml --home ./cleveland
-    """
-    findings = dict(_split_acceptance(item) for item in accept or [])
-    hospital = Hospital(home, options.password(password_file))
-    published = hospital.publish(
-        cohort, dictionary, dataset_name=dataset, accepted_findings=findings, ignore=ignore or []
-    )
-    rows = [
-        ["dataset", published.dataset],
-        ["version", published.version],
-        ["columns", ", ".join(published.columns)],
-        ["rows (rounded)", str(published.rows_rounded)],
-    ]
-    show(published, as_json=as_json, human=lambda c: c.print(table(["published", ""], rows)))
+app.command()(hospital_datasets.describe)
+app.command()(hospital_datasets.check)
+app.command()(hospital_datasets.publish)
 
 
 @app.command()
@@ -233,13 +207,6 @@ def broker(
     key_broker = build_key_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
     say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
     serve(build_broker_service(key_broker), listener)
-
-
-def _split_acceptance(item: str) -> tuple[str, str]:
-    name, separator, reason = item.partition("=")
-    if not separator or not reason.strip():
-        raise UsageError(f"--accept {item!r} has no reason", hint="write --accept 'NAME=why this is all right'")
-    return name.strip(), reason.strip()
 
 
 def _absolute_store(store: str) -> str:

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from heartify.chain.deployment import load_deployment
-from heartify.cli import options
+from heartify.cli import lab_datasets, options
+from heartify.cli.lab_options import HOME, Home, PlanFile, Versions
 from heartify.cli.output import after_document, messages, say, short, show, table
 from heartify.cli.study_tables import payments_table, verification_table, weights_table
 from heartify.errors import DisclosureError, EnclaveError, IntegrityError, ServiceError, UsageError
@@ -28,13 +29,7 @@ from heartify.protocol.outcomes import DealState
 
 app = typer.Typer(no_args_is_help=True, help="The lab: browse, plan, quote, run, open, verify.")
 
-Home = Annotated[Path, options.home_option("lab")]
-HOME = options.default_home("lab")
-PlanFile = Annotated[Path, typer.Argument(help="The study plan (TOML).")]
 DealId = Annotated[str, typer.Argument(help="The deal's id.")]
-Versions = Annotated[
-    list[str] | None, typer.Option("--dataset-version", help="Use exactly these versions; else all that fit.")
-]
 
 
 @app.command()
@@ -59,41 +54,8 @@ def init(
     show({"account": account}, as_json=as_json, human=lambda c: c.print(table(["lab", ""], [["account", account]])))
 
 
-@app.command()
-def catalogue(home: Home = HOME, as_json: options.Json = False) -> None:
-    """List the dataset versions on the market, with columns and terms.
-
-    Example: heartify lab catalogue --home ./lab
-    """
-    deployment = load_deployment(home / DEPLOYMENT_FILE)
-    entries = Lab(home, b"").catalogue()
-    document = [
-        {
-            "version": e.version,
-            "dataset": e.dataset,
-            "owner": e.owner,
-            "hospital": e.hospital,
-            "rows_rounded": e.documents.manifest.rows_rounded if e.documents else None,
-            "dictionary": e.documents.dictionary if e.documents else None,
-            "grants": [{"order": g.live.order.to_json(), "policy": g.policy} for g in e.grants],
-            "problem": e.problem,
-        }
-        for e in entries
-    ]
-
-    def human(console: Console) -> None:
-        for entry in entries:
-            prices = ", ".join(format_amount(g.live.order.price, deployment) for g in entry.grants) or "no open grant"
-            console.print(f"{entry.hospital}: {entry.version} ({prices})", markup=False, style="bold")
-            if entry.documents is None:
-                console.print(f"  content can't be read: {entry.problem}", markup=False)
-                continue
-            dictionary = entry.documents.dictionary
-            console.print(f"  {dictionary.title}, about {entry.documents.manifest.rows_rounded} rows", markup=False)
-            rows = [[c.name, c.title, c.datatype, c.unit, c.role] for c in dictionary.published_columns]
-            console.print(table(["  column", "title", "type", "unit", "role"], rows))
-
-    show(document, as_json=as_json, human=human)
+app.command()(lab_datasets.catalogue)
+app.command()(lab_datasets.dataset)
 
 
 @app.command()
@@ -128,6 +90,9 @@ def quote(plan_file: PlanFile, home: Home = HOME, versions: Versions = None, as_
     show(_quote_document(found), as_json=as_json, human=lambda c: _print_quote(c, found, home))
 
 
+app.command("dry-run")(lab_datasets.dry_run)
+
+
 @app.command()
 def run(
     plan_file: PlanFile,
@@ -148,6 +113,8 @@ def run(
     """
     lab = Lab(home, options.password(password_file))
     found = lab.quote(lab.plan(plan_file), versions=versions)
+    if not lab.has_rehearsed(found.plan):
+        say("this plan was never rehearsed: `heartify lab dry-run` shows for free whether a result would be delivered")
     limit = None if max_price is None else parse_amount(max_price, load_deployment(home / DEPLOYMENT_FILE))
     record = lab.run(found, min_grants=min_hospitals, deadline_seconds=deadline, max_total=limit)
     say(f"deal {record.deal_id} made for {format_amount(found.total, load_deployment(home / DEPLOYMENT_FILE))}")

@@ -82,6 +82,15 @@ class HospitalHome:
         """Return the path of a version's publication report: what the steward accepted, and why. It stays here."""
         return self.path / "publications" / f"{version.removeprefix('0x')}.json"
 
+    def change_record(self, version: str) -> Path:
+        """Return the path of what was compared with earlier versions before this one was published. It stays here."""
+        return self.path / "publications" / f"{version.removeprefix('0x')}.changes.json"
+
+    @property
+    def work_folder(self) -> Path:
+        """Return where plaintext is joined while a source is read; it is empty otherwise."""
+        return self.path / "work"
+
     @property
     def database_url(self) -> str:
         """Return the SQLAlchemy URL of the broker's state."""

@@ -60,6 +60,10 @@ class LabHome:
         """Return the folder of a deal."""
         return self.path / "deals" / deal_id.removeprefix("0x")
 
+    def dry_run_file(self, plan_digest: str) -> Path:
+        """Return the path of what is kept of a plan's dry run."""
+        return self.path / "dry-runs" / f"{plan_digest.removeprefix('0x')}.json"
+
     def settings(self) -> LabSettings:
         """Load the settings; raises UsageError when the home isn't initialised."""
         return load_document(self.settings_file, LabSettings, hint=INIT_HINT)

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from heartify.cohort.storage.store import open_store
 from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
+from heartify.lab.dry_run.dry_run import DryRun, dry_run
 from heartify.lab.home import DealRecord, LabHome, LabSettings
 from heartify.lab.opening import Opened, check_verified, open_result
 from heartify.lab.pool_client import WANTS_PLAN, ask_pool, download_bundle, submit_plan
@@ -22,7 +24,7 @@ from heartify.lab.settlement import SettlementDocument, build_settlement
 from heartify.lab.stores import lab_store_access
 from heartify.lab.titles import read_party_names, read_titles
 from heartify.lab.verification import Verification, verify_receipt
-from heartify.market.catalogue import CatalogueEntry, build_catalogue
+from heartify.market.catalogue import CatalogueEntry, build_catalogue, load_documents, load_public_document
 from heartify.market.order_book import OrderBook
 from heartify.party.account import deposit_tokens
 from heartify.party.app_release import deployed_app_release
@@ -108,6 +110,39 @@ class Lab:
         access = open_market(self.home.path)
         release_id = deployed_app_release(access.deployment).release_id()
         return build_quote(plan, self._offers(access), release_id, versions)
+
+    def dry_run(
+        self, plan: Plan, *, versions: Collection[str] | None = None, report: Callable[[str], None] = lambda _: None
+    ) -> DryRun:
+        """Rehearse a study on the versions' synthetic twins, free of charge, and keep how it went.
+
+        Raises:
+            InputError: no dataset fits, or a named one doesn't or has no twin.
+            EnclaveError: the enclave's program failed in a way that it has no code for.
+        """
+        done = dry_run(plan, self.catalogue(), versions, report=report)
+        store_document(self.home.dry_run_file(plan.digest()), done)
+        return done
+
+    def has_rehearsed(self, plan: Plan) -> bool:
+        """Tell whether a dry run of exactly this plan was made from this home."""
+        return self.home.dry_run_file(plan.digest()).exists()
+
+    def documents(self, version: str) -> dict[str, bytes]:
+        """Return a version's public documents by name, each checked by its digest.
+
+        Raises:
+            InputError: the catalogue has no live version of that id.
+            ServiceError, IntegrityError, DocumentError: its store can't be read or holds something else.
+        """
+        entry = next((entry for entry in self.catalogue() if entry.version == version), None)
+        if entry is None:
+            raise InputError(f"the catalogue has no live version {version}", hint="`heartify lab catalogue` lists them")
+        store = open_store(entry.url)
+        manifest = load_documents(store, version).manifest
+        names = [document.name for document in manifest.documents]
+        found = {name: load_public_document(store, version, manifest, name) for name in names}
+        return {name: data for name, data in found.items() if data is not None}
 
     def run(
         self,

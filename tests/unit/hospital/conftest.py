@@ -17,6 +17,7 @@ from heartify.cohort.sources.csv_source import parse_csv
 from heartify.cohort.storage.store import open_store
 from heartify.hospital.home import HospitalSettings
 from heartify.hospital.hospital import Hospital
+from heartify.hospital.publishing.open_source import CohortSource
 from heartify.party.home import store_document
 from heartify.party.keystore import keystore_address, store_secret
 from heartify.protocol.app_release import AppRelease
@@ -152,7 +153,8 @@ class Case:
     def publish(self, *, csv: str = CSV, dictionary: str = DICTIONARY_TOML, **options):
         (self.folder / "cohort.csv").write_text(csv)
         (self.folder / "dictionary.toml").write_text(dictionary)
-        return self.hospital.publish(self.folder / "cohort.csv", self.folder / "dictionary.toml", **options)
+        cohort = CohortSource(str(self.folder / "cohort.csv"), self.folder / "dictionary.toml")
+        return self.hospital.publish(cohort, **options)
 
     def hold_version(self) -> str:
         """Put a version into store and broker as publish does, without the chain."""

@@ -8,6 +8,8 @@ import pytest
 from heartify.chain.deployment import store_deployment
 from heartify.errors import ChainError, HeartifyError, InputError, KeystoreError, UsageError
 from heartify.hospital.hospital import Hospital
+from heartify.hospital.publishing.open_source import CohortSource
+from heartify.hospital.publishing.terms import Decisions
 
 
 def rows(**replaced: str) -> str:
@@ -50,13 +52,13 @@ def test_wrong_unit_in_the_dictionary_leaves_nothing_behind(case, nothing):
 
 def test_missing_files_leave_nothing_behind(case, nothing):
     with pytest.raises(InputError, match=r"none\.toml"):
-        case.hospital.publish(case.folder / "none.csv", case.folder / "none.toml")
+        case.hospital.publish(CohortSource(str(case.folder / "none.csv"), case.folder / "none.toml"))
     assert case.left_behind() == nothing
 
 
 def test_accepting_what_was_not_found_leaves_nothing_behind(case, nothing):
     with pytest.raises(InputError, match="were not found"):
-        case.publish(accepted_findings={"unit:age": "looked at every value"})
+        case.publish(decisions=Decisions(accepted_findings={"unit:age": "looked at every value"}))
     assert case.left_behind() == nothing
 
 
@@ -91,14 +93,15 @@ def test_chain_that_refuses_leaves_the_key_with_the_broker_and_no_transaction(ca
     left = case.left_behind()
     ((version, _dataset, revoked),) = left["versions"]
     assert not revoked
-    assert left["store"] == (version.removeprefix("0x"),)
-    assert [path.stem for path in left["reports"]] == [version.removeprefix("0x")]
+    assert left["store"] == (version.removeprefix("0x"), "objects")
+    stem = version.removeprefix("0x")
+    assert [path.name for path in left["reports"]] == [f"{stem}.changes.json", f"{stem}.json"]
     assert left["transactions"] == []
 
 
 def test_home_that_is_not_initialised_is_refused(tmp_path):
     with pytest.raises(UsageError, match="there is no"):
-        Hospital(tmp_path, b"a long password").publish(tmp_path / "x.csv", tmp_path / "d.toml")
+        Hospital(tmp_path, b"a long password").publish(CohortSource(str(tmp_path / "x.csv"), tmp_path / "d.toml"))
     assert list(tmp_path.iterdir()) == []
 
 
