@@ -102,6 +102,6 @@ def _refusal(short: list[ComparedVersion], k: int) -> PolicyError:
     more = f" (and {len(short) - 1} more versions)" if len(short) > 1 else ""
     return PolicyError(
         f"too few patients changed since version {least.version}{more}: {how}, expected at least {k}",
-        hint="results of two versions that differ in few patients reveal these: wait for more changes, "
-        "withdraw nothing to make room for it, or override the rule in writing",
+        hint="results of two versions that differ in few patients reveal these: wait for more changes (withdrawing the "
+        "earlier version doesn't help, its results are out), or override the rule in writing",
     )
