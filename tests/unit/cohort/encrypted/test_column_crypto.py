@@ -3,11 +3,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from heartify.cohort.encrypted.column_crypto import column_key, file_aad_prefix
+from heartify.cohort.encrypted.column_crypto import FileCipher, FilePlace, column_key
 from heartify.errors import IntegrityError
 from heartify.protocol.sealing import length_prefixed
 
@@ -26,7 +28,7 @@ def key(**changes: Any) -> bytes:
 
 def test_the_column_key_is_hkdf_written_out_from_rfc_5869() -> None:
     info = b""
-    for part in (b"heartify.dataset/1", DATASET, NONCE, b"age"):
+    for part in (b"heartify.dataset/2", DATASET, NONCE, b"age"):
         info += len(part).to_bytes(4, "big") + part
     extracted = hmac.new(NONCE, MASTER, hashlib.sha256).digest()
 
@@ -41,15 +43,52 @@ def test_each_part_of_the_binding_changes_the_key() -> None:
     assert len(keys) == 5
 
 
-def test_each_part_of_the_binding_changes_the_aad_prefix() -> None:
-    base: dict[str, Any] = {"dataset": DATASET, "version_nonce": NONCE, "column": "age", "part": 0}
+PLACE = FilePlace(DATASET, NONCE, "age", 3, b"codes 7 0 100 0")
+SALT, KEY = b"s" * 32, b"k" * 32
 
-    prefixes = {
-        file_aad_prefix(**(base | change))
-        for change in ({}, {"dataset": b"x" * 32}, {"version_nonce": b"x" * 32}, {"column": "b"}, {"part": 1})
-    }
 
-    assert len(prefixes) == 5
+def test_a_message_is_aes_gcm_written_out_from_the_specification() -> None:
+    extracted = hmac.new(SALT, KEY, hashlib.sha256).digest()
+    info = b"\0\0\0\x12heartify.dataset/2\0\0\0\x08file key"
+    file_key = hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
+    fields = (b"heartify.dataset/2", DATASET, NONCE, b"age", b"\0\0\0\3", b"\0" * 7 + b"\5", b"\1", b"codes 7 0 100 0")
+    aad = b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+
+    sealed = FileCipher(KEY, SALT, PLACE).seal(5, b"message", is_last=True)
+
+    assert sealed == AESGCM(file_key).encrypt(b"\0" * 11 + b"\5", b"message", aad)
+
+
+def test_a_message_opens_in_its_own_place_and_in_no_other() -> None:
+    sealed = FileCipher(KEY, SALT, PLACE).seal(5, b"message", is_last=False)
+    others = [
+        replace(PLACE, dataset=b"x" * 32),
+        replace(PLACE, version_nonce=b"x" * 32),
+        replace(PLACE, column="agf"),
+        replace(PLACE, part=2),
+        replace(PLACE, form_tag=b"codes 7 1 100 0"),
+    ]
+
+    assert FileCipher(KEY, SALT, PLACE).open(5, sealed, is_last=False) == b"message"
+    for cipher in [FileCipher(KEY, SALT, place) for place in others]:
+        with pytest.raises(IntegrityError, match="file-decryption"):
+            cipher.open(5, sealed, is_last=False)
+    for key, salt, number, is_last in (
+        (b"x" * 32, SALT, 5, False),
+        (KEY, b"x" * 32, 5, False),
+        (KEY, SALT, 4, False),
+        (KEY, SALT, 5, True),
+    ):
+        with pytest.raises(IntegrityError, match="file-decryption"):
+            FileCipher(key, salt, PLACE).open(number, sealed, is_last=is_last)
+
+
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 22, 24])
+def test_a_message_of_another_length_is_refused(length: int) -> None:
+    sealed = FileCipher(KEY, SALT, PLACE).seal(5, b"message", is_last=False) + b"more"
+
+    with pytest.raises(IntegrityError, match="file-decryption"):
+        FileCipher(KEY, SALT, PLACE).open(5, sealed[:length], is_last=False)
 
 
 def test_fields_cannot_be_shifted_into_each_other() -> None:
@@ -73,7 +112,28 @@ def test_a_wrong_length_is_refused_without_showing_the_key(changes: dict[str, by
     assert "mmm" not in caught.value.message
 
 
-@pytest.mark.parametrize("part", [-1, 2**32])
-def test_a_part_out_of_range_is_refused(part: int) -> None:
-    with pytest.raises(IntegrityError, match="part-range"):
-        file_aad_prefix(dataset=DATASET, version_nonce=NONCE, column="age", part=part)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"part": -1}, "part-range"),
+        ({"part": 2**32}, "part-range"),
+        ({"dataset": b""}, "dataset-id"),
+        ({"version_nonce": b"n" * 33}, "version-nonce"),
+    ],
+)
+def test_a_place_out_of_range_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(IntegrityError, match=said):
+        replace(PLACE, **changes)
+
+
+def test_a_salt_or_key_of_another_length_is_refused() -> None:
+    for key, salt, said in ((b"k" * 16, SALT, "column-key"), (KEY, b"s" * 31, "file-salt")):
+        with pytest.raises(IntegrityError, match=said):
+            FileCipher(key, salt, PLACE)
+
+
+def test_no_key_stands_in_a_representation() -> None:
+    shown = repr(FileCipher(KEY, SALT, PLACE))
+
+    assert "kkk" not in shown
+    assert KEY.hex() not in shown

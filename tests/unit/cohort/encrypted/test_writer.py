@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import struct
@@ -24,10 +25,31 @@ from heartify.protocol.dictionary import DataDictionary
 DATASET = "0x" + "11" * 32
 
 
-def test_a_version_holds_the_dictionary_the_manifest_and_numbered_files_only(published: Any) -> None:
-    names = published.store.list(published.version.folder)
+def test_a_version_is_a_folder_of_documents_and_objects_named_by_their_digests(published: Any) -> None:
+    objects = sorted(entry.object_name for entry in published.version.manifest.columns)
 
-    assert names == (*(f"{i:05}.parquet" for i in range(5)), "dictionary.json", "manifest.json")
+    assert published.store.list(published.version.folder) == ("dictionary.json", "manifest.json")
+    assert published.store.list("objects") == tuple(objects)
+    assert all(hashlib.sha256(published.files[name]).hexdigest() == name for name in objects)
+
+
+def test_public_documents_are_stored_and_listed_by_their_digests(
+    publish: Callable[..., Any], small_table: pa.Table
+) -> None:
+    documents = {"statistics.json": b"{}", "catalogue.jsonld": b"[]"}
+
+    version = publish(small_table, documents=documents)
+
+    listed = version.version.manifest.documents
+    assert [(d.name, d.size) for d in listed] == [("catalogue.jsonld", 2), ("statistics.json", 2)]
+    assert listed[0].digest == "0x" + hashlib.sha256(b"[]").hexdigest()
+    for name, data in documents.items():
+        assert version.store.get(f"{version.version.folder}/{name}", max_bytes=10) == data
+
+
+def test_a_document_of_another_name_is_refused(publish: Callable[..., Any], small_table: pa.Table) -> None:
+    with pytest.raises(UsageError, match="documents are of"):
+        publish(small_table, documents={"rows.csv": b"1,2"})
 
 
 def test_the_stored_documents_load_by_the_version_id(published: Any, small_dictionary: DataDictionary) -> None:
@@ -68,8 +90,9 @@ def test_no_plaintext_stands_in_any_stored_byte(publish: Callable[..., Any], sma
     version = publish(table)
 
     stored = b"".join(
-        version.store.get(f"{version.version.folder}/{name}", max_bytes=10**6)
-        for name in version.store.list(version.version.folder)
+        version.store.get(f"{folder}/{name}", max_bytes=10**6)
+        for folder in (version.version.folder, "objects")
+        for name in version.store.list(folder)
     )
 
     assert struct.pack("<d", canary) not in stored
@@ -133,7 +156,9 @@ def test_an_error_while_writing_leaves_nothing(
             write_version(
                 small_table, small_dictionary, dataset=DATASET, previous=None, store=failing, accepted_findings=accepted
             )
-        assert failing.list() == ()
+        assert list_versions(failing) == ()
+        assert failing.list("objects") == ()
+        assert failing.list() in ((), ("objects",))
 
 
 def _fields(store: Store) -> dict[str, Any]:
@@ -141,10 +166,10 @@ def _fields(store: Store) -> dict[str, Any]:
 
 
 class FailingStore(Store):
-    """A store whose disk is full when the fourth file comes."""
+    """A store whose disk is full when the documents come."""
 
     def put(self, name: str, data: bytes) -> None:
-        if name.endswith("00003.parquet"):
+        if name.endswith("dictionary.json"):
             raise ServiceError("cannot write: disk full")
         super().put(name, data)
 
@@ -158,7 +183,7 @@ def test_a_killed_writer_leaves_no_version_and_the_next_one_cleans_up(
         from heartify.cohort.storage.store import open_store
         store = open_store(sys.argv[1])
         with store.staging() as staging:
-            store.put(f"{staging}/00000.parquet", b"half")
+            store.put(f"{staging}/dictionary.json", b"half")
             print("ready", flush=True)
             time.sleep(60)
     """)
@@ -178,60 +203,18 @@ def test_a_killed_writer_leaves_no_version_and_the_next_one_cleans_up(
         small_table, small_dictionary, dataset=DATASET, previous=None, store=store, accepted_findings=accepted
     )
 
-    assert store.list() == (version.folder,)
-
-
-def test_file_sizes_depend_on_rows_and_type_but_not_on_values(
-    publish: Callable[..., Any], long_table: pa.Table
-) -> None:
-    """All missing, all equal, or all different: an outsider sees the same sizes."""
-    nothing_known = pa.Table.from_arrays(
-        [
-            pa.nulls(1300, kind) if not pa.types.is_dictionary(kind) else _no_levels_known(long_table)
-            for kind in long_table.schema.types
-        ],
-        schema=long_table.schema,
-    )
-    all_equal = long_table.take([0] * 1300)
-
-    sizes = [
-        [entry.size for entry in publish(table).version.manifest.columns]
-        for table in (long_table, nothing_known, all_equal)
-    ]
-
-    assert sizes[0] == sizes[1] == sizes[2]
-
-
-def _no_levels_known(table: pa.Table) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.nulls(len(table), pa.int32()), pa.array(["1", "2", "4"]))
-
-
-def test_a_row_more_or_less_does_not_change_file_sizes(publish: Callable[..., Any], long_table: pa.Table) -> None:
-    sizes = {
-        tuple(entry.size for entry in publish(long_table.slice(0, rows)).version.manifest.columns)
-        for rows in (1025, 1100, 1300)
-    }
-
-    assert len(sizes) == 1
-
-
-def test_an_empty_table_is_a_version_without_rows(publish: Callable[..., Any], small_table: pa.Table) -> None:
-    version = publish(small_table.slice(0, 0))
-
-    assert len(version.read("chol")["chol"]) == 0
-    assert version.version.manifest.rows_rounded == 0
+    assert set(store.list()) == {version.folder, "objects"}
 
 
 def test_a_fetch_refuses_names_that_are_not_in_the_manifest_and_larger_files(published: Any) -> None:
-
-    manifest, version_id = published.version.manifest, published.version.version_id
-    fetch = build_fetch(published.store, manifest)
-    published.store.put(f"{published.version.folder}/00000.parquet", published.files["00000.parquet"] + b"x")
+    name = published.version.manifest.columns[0].object_name
+    fetch = build_fetch(published.store, published.version.manifest)
+    published.store.put(f"objects/{name}", published.files[name] + b"x")
 
     with pytest.raises(IntegrityError, match="file-unknown"):
         fetch("manifest.json")
     with pytest.raises(IntegrityError, match="larger"):
-        fetch("00000.parquet")
+        fetch(name)
 
 
 def test_a_changed_stored_dictionary_is_refused(published: Any) -> None:
