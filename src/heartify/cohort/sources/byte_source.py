@@ -44,16 +44,18 @@ class OpenBytes:
     """A running read: decompressed blocks, and how far it has come in the file."""
 
     def __init__(self, raw: BinaryIO, size: int) -> None:
-        self._raw, self._size = raw, size
+        self._raw, self._size, self._done = raw, size, 0
         self._stream = _decompress(raw)
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, none only at the end. Raises one of DAMAGE."""
-        return bytes(self._stream.read(size))
+        data = bytes(self._stream.read(size))
+        self._done = self._raw.tell()
+        return data
 
     def fraction(self) -> float:
         """Return how much of the file has been read, 0 to 1."""
-        return min(1.0, self._raw.tell() / self._size) if self._size else 1.0
+        return min(1.0, self._done / self._size) if self._size else 1.0
 
 
 class _Readable(Protocol):

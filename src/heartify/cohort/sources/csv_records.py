@@ -21,6 +21,7 @@ BATCH_CELLS = 1_500_000
 """Cells of a batch, at most: a Python text takes about 60 bytes."""
 
 _NOT_CSV = "not readable as CSV: a quote is not closed or stands inside a cell, or a field is too long"
+_QUOTE_HINT = "correct the line; a quote inside a quoted cell is written twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,13 @@ class CsvRecords:
 
     def __init__(self, lines: Iterator[str], faults: Faults, *, delimiter: str | None, known: Collection[str]) -> None:
         self._faults = faults
-        lines, found = _find_delimiter(_guard(lines, faults), known)
+        self._unreadable: UnreadableTextError | None = None
+        lines, found = _find_delimiter(self._end_early(lines), known)
         self.delimiter = delimiter or found
         self._reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         header = self._next_record()
         if header is None:
-            faults.check()
+            self._check_end()
             raise InputError(
                 f"{faults.name}: the file is empty", hint="expected a header row and one row for each patient"
             )
@@ -80,6 +82,7 @@ class CsvRecords:
             if records:
                 yield records
             if len(records) < self.batch_rows:
+                self._check_end()
                 return
 
     def _read_batch(self) -> Records:
@@ -95,29 +98,32 @@ class CsvRecords:
         return records
 
     def _next_record(self) -> tuple[int, list[str]] | None:
-        """Return the next record that is no blank line, and the line where it begins."""
-        while True:
+        """Return the next record that is no blank line, and the line where it begins; None at the end."""
+        while self._unreadable is None:
             line = self._reader.line_num + 1
             try:
                 row = next(self._reader, None)
             except csv.Error:
-                break
+                # An end in the middle of the text leaves a quote open too, but explains more.
+                self._unreadable = self._unreadable or UnreadableTextError(line, _NOT_CSV, _QUOTE_HINT)
+                return None
             if row is None:
                 return None
             if row and not (len(row) == 1 and row[0].isspace()):
                 return line, row
-        return self._faults.stop(f"line {line}", _NOT_CSV, hint="correct it; a quote in a quoted cell is written twice")
+        return None
 
+    def _end_early(self, lines: Iterator[str]) -> Iterator[str]:
+        """Yield the lines; remember what ends them too early, so that the records before it are checked first."""
+        try:
+            yield from lines
+        except UnreadableTextError as exc:
+            self._unreadable = exc
 
-def _guard(lines: Iterator[str], faults: Faults) -> Iterator[str]:
-    """Yield the lines; what ends them too early becomes the last fault."""
-    try:
-        yield from lines
-    except UnreadableTextError as exc:
-        unreadable = exc
-    else:
-        return
-    faults.stop(f"line {unreadable.line}", unreadable.expected, hint=unreadable.hint)
+    def _check_end(self) -> None:
+        if self._unreadable is not None:
+            at = self._unreadable
+            self._faults.stop(f"line {at.line}", at.expected, hint=at.hint)
 
 
 def _find_delimiter(lines: Iterator[str], known: Collection[str]) -> tuple[Iterator[str], str]:

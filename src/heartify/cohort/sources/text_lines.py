@@ -23,6 +23,8 @@ _ENCODINGS = (
     *(f"iso8859-{number}" for number in (*range(1, 12), 13, 14, 15, 16)),
 )  # fmt: skip
 _ALLOWED = {codecs.lookup(name).name for name in _ENCODINGS}
+_NUL = "NUL byte"
+_NUL_HINT = "damaged, binary, or UTF-16 without a byte order mark: say --encoding utf-16-le, or save it as UTF-8"
 _SAVE_HINT = "say --encoding windows-1252 (or what it is written in), or save the file as UTF-8"
 
 
@@ -65,13 +67,15 @@ def iterate_lines(source: OpenBytes, encoding: str | None) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(codec)()
     line, rest, data = 1, "", block[mark_bytes:]
     while True:
-        text = rest + _decode(decoder, data, codec=codec, line=line, rest=rest, last=not block)
-        _check_text(text, line)
+        text, expected = _decode(decoder, data, codec)
+        text = rest + text
         cut = len(text) if not block else text.rfind("\n") + 1 or text.rfind("\r", 0, -1) + 1
-        text, rest = text[:cut], text[cut:]
         # Not str.splitlines, which ends a line at twelve characters more.
-        yield from io.StringIO(text, newline="")
-        line += count_lines(text)
+        yield from io.StringIO(text[:cut], newline="")
+        line += count_lines(text[:cut])
+        rest = text[cut:]
+        if expected is not None:
+            raise UnreadableTextError(line, expected, _NUL_HINT if expected == _NUL else _SAVE_HINT)
         if len(rest) > MAX_LINE:
             raise UnreadableTextError(line, f"a line of more than {MAX_LINE} characters", "is this a text file?")
         if not block:
@@ -97,15 +101,6 @@ def _read_block(source: OpenBytes, line: int) -> bytes:
     return data
 
 
-def _check_text(text: str, line: int) -> None:
-    if "\0" in text:
-        raise UnreadableTextError(
-            line + count_lines(text[: text.index("\0")]),
-            "NUL byte",
-            "damaged, binary, or UTF-16 without a byte order mark: say --encoding utf-16-le, or save it as UTF-8",
-        )
-
-
 def _choose_codec(first: bytes, encoding: str | None) -> tuple[str, int]:
     """Return the codec and the length of the byte order mark."""
     marks = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -121,11 +116,15 @@ def _choose_codec(first: bytes, encoding: str | None) -> tuple[str, int]:
     return encoding or "utf-8", 0
 
 
-def _decode(decoder: codecs.IncrementalDecoder, data: bytes, *, codec: str, line: int, rest: str, last: bool) -> str:
+def _decode(decoder: codecs.IncrementalDecoder, data: bytes, codec: str) -> tuple[str, str | None]:
+    """Return the text up to the first byte that is none, and what was expected there, None when all is text."""
+    expected = None
     try:
-        return decoder.decode(data, last)
+        text = decoder.decode(data, final=not data)
     except UnicodeDecodeError as exc:
-        before = bytes(exc.object[: exc.start]).decode(codec, "replace")
-    # Raised out here: the codec's exception carries bytes of the file.
-    shown = "UTF-8" if codec == "utf-8" else codec
-    raise UnreadableTextError(line + count_lines(rest + before), f"not {shown}", _SAVE_HINT)
+        # Nothing is raised in here: the codec's exception carries bytes of the file.
+        text = bytes(exc.object[: exc.start]).decode(codec, "replace")
+        expected = "not UTF-8" if codec == "utf-8" else f"not {codec}"
+    if "\0" in text:
+        return text[: text.index("\0")], _NUL
+    return text, expected
