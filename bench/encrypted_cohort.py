@@ -16,19 +16,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.parquet.encryption as pe
 
-from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
-from heartify.cohort.encrypted.stored_form import stored_form
-from heartify.cohort.encrypted.writer import encode_part
-from heartify.protocol.canonical import encode_canonical, sha256_digest, to_hex
+from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_keys
+from heartify.cohort.encrypted.version_writer import VersionWriter
+from heartify.cohort.rows import BATCH_ROWS
+from heartify.cohort.table_form import table_schema
+from heartify.protocol.canonical import encode_canonical, to_hex
 from heartify.protocol.dictionary import Column, DataDictionary
-from heartify.protocol.manifest import ColumnFile, Manifest, padded_row_count, round_rows
+from heartify.protocol.manifest import Manifest, round_rows
 
 PART_ROWS = 4 * 1024 * 1024
 SEED = 20261122
@@ -52,8 +53,20 @@ TRUE_WEIGHTS = {
 """Log odds (and log hazard) for each unit of each factor; the order of the factors."""
 
 FACTORS = tuple(TRUE_WEIGHTS)
-_INTEGERS = {"age": "a", "systolic": "mm[Hg]", "diastolic": "mm[Hg]", "heart_rate": "/min"}
-_NUMBERS = {"bmi": "kg/m2", "cholesterol": "mmol/L", "hdl": "mmol/L", "creatinine": "mg/dL", "hba1c": "%"}
+# Unit, limits and decimals: what a steward declares, and all that the stored form depends on.
+_INTEGERS = {
+    "age": ("a", 30, 89),
+    "systolic": ("mm[Hg]", 80, 240),
+    "diastolic": ("mm[Hg]", 40, 140),
+    "heart_rate": ("/min", 40, 150),
+}
+_NUMBERS = {
+    "bmi": ("kg/m2", 15, 60, 2),
+    "cholesterol": ("mmol/L", 2, 12, 2),
+    "hdl": ("mmol/L", 0.3, 4, 2),
+    "creatinine": ("mg/dL", 0.3, 6, 2),
+    "hba1c": ("%", 3.5, 14, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,9 @@ class EncryptedCohort:
     def path(self, file: str) -> Path:
         return self.folder / file
 
-    def open_file(self, file: str) -> pa.NativeFile:
+    def open_file(self, file: str) -> BinaryIO:
         """Open one encrypted file for random access by reads, so that its pages do not count as our memory."""
-        return pa.OSFile(str(self.folder / file))
+        return (self.folder / file).open("rb", buffering=0)
 
     def fetch(self, file: str) -> bytes:
         return (self.folder / file).read_bytes()
@@ -80,7 +93,7 @@ class EncryptedCohort:
 
 def make_cohort(folder: Path, rows: int, *, plain: bool = True, part_rows: int = PART_ROWS) -> EncryptedCohort:
     """Return the cohort of `rows` generated rows under `folder`, writing it first when it is not there."""
-    target = folder / f"cohort-{rows}-{SEED}"
+    target = folder / f"cohort-2-{rows}-{SEED}"
     if not (target / "keys.json").exists() or (plain and not (target / "plain.parquet").exists()):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
@@ -107,11 +120,26 @@ def dictionary() -> DataDictionary:
         title="Generated cohort of the benchmarks",
         description="No patient exists behind it",
         columns=(
-            *(Column(name=n, title=n, datatype="number", role="factor", unit=u) for n, u in _NUMBERS.items()),
-            *(Column(name=n, title=n, datatype="integer", role="factor", unit=u) for n, u in _INTEGERS.items()),
+            *(
+                Column(name=n, title=n, datatype="number", role="factor", unit=u, minimum=low, maximum=high, decimals=d)
+                for n, (u, low, high, d) in _NUMBERS.items()
+            ),
+            *(
+                Column(name=n, title=n, datatype="integer", role="factor", unit=u, minimum=low, maximum=high)
+                for n, (u, low, high) in _INTEGERS.items()
+            ),
             *(Column(name=n, title=n, datatype="boolean", role="factor") for n in FACTORS[9:]),
             Column(name=OUTCOME, title="Disease", datatype="boolean", role="outcome"),
-            Column(name=TIME, title="Follow-up", datatype="number", role="time", unit="a"),
+            Column(
+                name=TIME,
+                title="Follow-up",
+                datatype="number",
+                role="time",
+                unit="a",
+                minimum=0,
+                maximum=15,
+                decimals=4,
+            ),
             Column(name=EVENT, title="Event", datatype="boolean", role="outcome"),
         ),
     )
@@ -153,44 +181,22 @@ def generate_part(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
 
 
 def _write(folder: Path, rows: int, *, plain: bool, part_rows: int) -> None:
-    shape, nonce, dataset = dictionary(), secrets.token_bytes(NONCE_BYTES), b"\1" * 32
+    shape, dataset, nonce = dictionary(), b"\1" * 32, secrets.token_bytes(NONCE_BYTES)
     master_key = secrets.token_bytes(KEY_BYTES)
-    keys = {c.name: column_key(master_key, dataset=dataset, version_nonce=nonce, column=c.name) for c in shape.columns}
-    entries: dict[str, list[ColumnFile]] = {column.name: [] for column in shape.columns}
-    writer: pq.ParquetWriter | None = None
-    number = 0
-    for part, first_row, columns in _parts(rows, part_rows):
+    version = VersionWriter(
+        shape, dataset=dataset, version_nonce=nonce, master_key=master_key, folder=folder, part_rows=part_rows
+    )
+    parquet: pq.ParquetWriter | None = None
+    for first_row, columns in _parts(rows, part_rows):
         print(f"generating rows {first_row:,} of {rows:,}", file=sys.stderr)
+        table = _table(shape, columns)
         if plain:
-            table = _plain_table(shape, columns)
-            writer = writer or pq.ParquetWriter(folder / "plain.parquet", table.schema)
-            writer.write_table(table, row_group_size=1024 * 1024)
-        for column in shape.columns:
-            prefix = file_aad_prefix(dataset=dataset, version_nonce=nonce, column=column.name, part=part)
-            properties = pe.create_encryption_properties(
-                keys[column.name],
-                aad_prefix=prefix,
-                store_aad_prefix=False,
-                encryption_algorithm="AES_GCM_V1",
-                plaintext_footer=False,
-            )
-            data = encode_part(columns[column.name], column, properties)
-            file = f"{number:05}.parquet"
-            number += 1
-            (folder / file).write_bytes(data)
-            entries[column.name].append(
-                ColumnFile(
-                    column=column.name,
-                    part=part,
-                    first_row=first_row,
-                    padded_rows=padded_row_count(len(columns[column.name])),
-                    file=file,
-                    size=len(data),
-                    digest=sha256_digest(data),
-                )
-            )
-    if writer is not None:
-        writer.close()
+            parquet = parquet or pq.ParquetWriter(folder / "plain.parquet", table.schema)
+            parquet.write_table(table, row_group_size=1024 * 1024)
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            version.append(batch)
+    if parquet is not None:
+        parquet.close()
     manifest = Manifest(
         dataset=to_hex(dataset),
         previous=None,
@@ -198,23 +204,20 @@ def _write(folder: Path, rows: int, *, plain: bool, part_rows: int) -> None:
         dictionary_digest=shape.digest(),
         report_digest=to_hex(b"\0" * 32),
         rows_rounded=round_rows(rows),
-        columns=tuple(entry for files in entries.values() for entry in files),
+        columns=version.finish(),
     )
     (folder / "manifest.json").write_bytes(encode_canonical(manifest))
-    facts = {"rows": rows, "keys": {name: key.hex() for name, key in keys.items()}}
+    facts = {"rows": rows, "keys": {name: key.hex() for name, key in column_keys(master_key, manifest).items()}}
     (folder / "keys.json").write_text(json.dumps(facts))
 
 
-def _parts(rows: int, part_rows: int) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+def _parts(rows: int, part_rows: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     first_rows = range(0, rows, part_rows)
     children = np.random.SeedSequence(SEED).spawn(len(first_rows))
-    for part, (first_row, child) in enumerate(zip(first_rows, children, strict=True)):
-        yield part, first_row, generate_part(np.random.default_rng(child), min(part_rows, rows - first_row))
+    for first_row, child in zip(first_rows, children, strict=True):
+        yield first_row, generate_part(np.random.default_rng(child), min(part_rows, rows - first_row))
 
 
-def _plain_table(shape: DataDictionary, columns: dict[str, np.ndarray]) -> pa.Table:
-    def array(column: Column) -> pa.Array:
-        values = pa.array(columns[column.name], stored_form(column).arrow_type)
-        return values.cast(pa.bool_()) if column.datatype == "boolean" else values
-
-    return pa.table({column.name: array(column) for column in shape.columns})
+def _table(shape: DataDictionary, columns: dict[str, np.ndarray]) -> pa.Table:
+    schema = table_schema(shape)
+    return pa.Table.from_arrays([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)

@@ -56,6 +56,7 @@ def measure(tool: str, folder: Path) -> dict[str, Any]:
 
 def _ours(precision: str) -> Any:
     def prepare(folder: Path) -> Any:
+        import numpy as np
         from encrypted_cohort import FACTORS, OUTCOME, load_cohort
 
         from heartify.cohort.encrypted.chunks import open_encrypted_rows
@@ -74,6 +75,7 @@ def _ours(precision: str) -> Any:
                 cohort.keys,
                 cohort.open_file,
                 encode,
+                real_type=np.float32 if precision == "float32" else np.float64,
             ) as rows:
                 fit = fit_streamed_logistic([rows], FACTORS, precision=precision, threads=THREADS)
             return fit.coef, fit.se

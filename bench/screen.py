@@ -5,7 +5,7 @@
 Candidates are counts 0/1/2, the same for all. Every run is a fresh process timed from outside, start-up and reading
 included, two threads each, taking turns:
   tiles    ours, float32, from one file of AES-256-GCM tiles (128 candidates each, int8): the form made for screens
-  dataset  ours, float32, from the encrypted dataset version by its reader (one encrypted Parquet file a column, int32)
+  dataset  ours, float32, from the encrypted dataset version by its reader (one file of 2 bits a value for each column)
   arrays   ours, float32, plain int8 arrays from a file: what encryption costs, seen by what is left without it
   plink2   --glm no-firth and --glm (firth-fallback, its default), from .pgen of hard calls
 Inside ours, `score_seconds` is the screen alone, `test_only_seconds` that of arrays already in memory. Ends with one
@@ -115,12 +115,13 @@ def _dictionary(first: int, last: int):
 
 
 def _make_dataset(folder: Path, rows: int, candidates: int) -> None:
-    import pyarrow.parquet.encryption as pe
+    import pyarrow as pa
 
-    from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_key, file_aad_prefix
-    from heartify.cohort.encrypted.writer import encode_part
-    from heartify.protocol.canonical import encode_canonical, sha256_digest, to_hex
-    from heartify.protocol.manifest import ColumnFile, Manifest, padded_row_count, round_rows
+    from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES, column_keys
+    from heartify.cohort.encrypted.version_writer import VersionWriter
+    from heartify.cohort.table_form import table_schema
+    from heartify.protocol.canonical import encode_canonical, to_hex
+    from heartify.protocol.manifest import Manifest, round_rows
 
     facts, data_set = [], b"\1" * 32
     plain = np.memmap(folder / "plain.i8", dtype=np.int8, mode="r", shape=(candidates, rows))
@@ -133,29 +134,20 @@ def _make_dataset(folder: Path, rows: int, candidates: int) -> None:
         )
         target = folder / f"version-{version}"
         target.mkdir(exist_ok=True)
-        entries, keys = [], {}
-        for number, column in enumerate(shape.columns):
-            values = plain[first + number] if column.name != "cvd" else np.zeros(rows)
-            keys[column.name] = column_key(master, dataset=data_set, version_nonce=nonce, column=column.name)
-            prefix = file_aad_prefix(dataset=data_set, version_nonce=nonce, column=column.name, part=0)
-            properties = pe.create_encryption_properties(
-                keys[column.name], aad_prefix=prefix, store_aad_prefix=False,
-                encryption_algorithm="AES_GCM_V1", plaintext_footer=False,
-            )  # fmt: skip
-            data = encode_part(values.astype(np.int32), column, properties)
-            file = f"{number:05}.parquet"
-            (target / file).write_bytes(data)
-            entries.append(
-                ColumnFile(
-                    column=column.name, part=0, first_row=0, padded_rows=padded_row_count(rows),
-                    file=file, size=len(data), digest=sha256_digest(data),
-                )
-            )  # fmt: skip
+        writer = VersionWriter(shape, dataset=data_set, version_nonce=nonce, master_key=master, folder=target)
+        levels = pa.array([str(k) for k in range(3)])
+        arrays = [
+            pa.DictionaryArray.from_arrays(pa.array(counts.astype(np.int32)), levels) for counts in plain[first:last]
+        ]
+        table = pa.Table.from_arrays([*arrays, pa.array(np.zeros(rows, bool))], schema=table_schema(shape))
+        for batch in table.to_batches(max_chunksize=65_536):
+            writer.append(batch)
         manifest = Manifest(
             dataset=to_hex(data_set), previous=None, version_nonce=to_hex(nonce), dictionary_digest=shape.digest(),
-            report_digest=to_hex(b"\0" * 32), rows_rounded=round_rows(rows), columns=tuple(entries),
+            report_digest=to_hex(b"\0" * 32), rows_rounded=round_rows(rows), columns=writer.finish(),
         )  # fmt: skip
         (target / "manifest.json").write_bytes(encode_canonical(manifest))
+        keys = column_keys(master, manifest)
         facts.append({"first": first, "last": last, "keys": {name: key.hex() for name, key in keys.items()}})
     (folder / "dataset.json").write_text(json.dumps(facts))
 

@@ -114,7 +114,8 @@ def long_table() -> pa.Table:
     """1,300 rows: three parts of 512."""
     rng = np.random.default_rng(7)
     rows = "".join(
-        f"p{i},{rng.uniform(100, 400):.2f},{rng.integers(9)},{rng.integers(2)},{rng.choice([1, 2, 4])},2020-01-{i % 28 + 1:02}\n"
+        f"p{i},{rng.uniform(100, 400):.2f},{rng.integers(9)},{rng.integers(2)},{rng.choice([1, 2, 4])},"
+        f"2020-01-{i % 28 + 1:02}\n"
         for i in range(1300)
     )
     return parse_csv(("patient,chol,count,smoker,cp,visit\n" + rows).encode(), SMALL, file="long.csv")
