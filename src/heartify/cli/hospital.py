@@ -13,10 +13,9 @@ from rich.console import Console
 from heartify.broker.key_broker import DEFAULT_RELEASES_PER_DEAL
 from heartify.broker.service import build_broker_service
 from heartify.chain.deployment import load_deployment
-from heartify.cli import hospital_datasets, options
+from heartify.cli import hospital_datasets, hospital_withdrawal, options
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say, short, show, table
-from heartify.errors import UsageError
 from heartify.hospital.broker import build_key_broker
 from heartify.hospital.hospital import GrantTerms, Hospital
 from heartify.party.http_service import bind, serve
@@ -116,25 +115,21 @@ def grant(
 
 @app.command()
 def revoke(
-    grant_digest: Annotated[str | None, typer.Option("--grant", help="The grant to revoke.")] = None,
-    version: Annotated[str | None, typer.Option(help="The dataset version to withdraw; its key is destroyed.")] = None,
+    grant_digest: Annotated[str, typer.Option("--grant", help="The grant to revoke.")],
     home: Home = HOME,
     password_file: options.PasswordFile = None,
     as_json: options.Json = False,
 ) -> None:
-    """Revoke one grant, or withdraw a whole dataset version for good.
+    """Revoke one grant: the broker releases no key under it any more.
 
     Example: heartify hospital revoke --grant 0x12... --home ./cleveland
     """
-    if (grant_digest is None) == (version is None):
-        raise UsageError("give exactly one of --grant and --version")
-    hospital = Hospital(home, options.password(password_file))
-    if grant_digest is not None:
-        hospital.revoke_grant(grant_digest)
-    else:
-        hospital.withdraw_version(str(version))
-    document = {"revoked": grant_digest or version}
-    show(document, as_json=as_json, human=lambda c: c.print(f"revoked {grant_digest or version}"))
+    Hospital(home, options.password(password_file)).revoke_grant(grant_digest)
+    show({"revoked": grant_digest}, as_json=as_json, human=lambda c: c.print(f"revoked {grant_digest}"))
+
+
+app.command()(hospital_withdrawal.withdraw)
+app.command("opt-out")(hospital_withdrawal.opt_out)
 
 
 @app.command()

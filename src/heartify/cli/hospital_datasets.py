@@ -149,6 +149,8 @@ def publish(
         )
     if published.resumed:
         say("a publication that had been killed was continued")
+    if published.opted_out:
+        say(f"{published.opted_out} rows were left out: their patients opted out")
     for missing in published.missing_details:
         say(f"the catalogue record lacks {missing}: add it under [catalogue] of the dictionary")
     rows = [

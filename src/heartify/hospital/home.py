@@ -86,6 +86,14 @@ class HospitalHome:
         """Return the path of what was compared with earlier versions before this one was published. It stays here."""
         return self.path / "publications" / f"{version.removeprefix('0x')}.changes.json"
 
+    def publishing(self, dataset: str) -> Path:
+        """Return the folder of a dataset's publication under way."""
+        return self.path / "publishing" / dataset.removeprefix("0x")
+
+    def ledgers(self, dataset: str) -> Path:
+        """Return the folder of a dataset's change ledgers."""
+        return self.path / "ledgers" / dataset.removeprefix("0x")
+
     @property
     def work_folder(self) -> Path:
         """Return where plaintext is joined while a source is read; it is empty otherwise."""

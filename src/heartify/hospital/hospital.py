@@ -23,11 +23,13 @@ from heartify.cohort.survey.survey import Survey, survey_rows
 from heartify.errors import InputError, UsageError
 from heartify.hospital.approval import approve_release
 from heartify.hospital.home import HospitalHome, HospitalSettings, check_settings
+from heartify.hospital.opt_outs import OptOutChange, record_opt_outs, take_back_opt_outs
+from heartify.hospital.publishing.journal import JournalFolder
 from heartify.hospital.publishing.open_source import CohortSource, open_source
 from heartify.hospital.publishing.ports import Ports
 from heartify.hospital.publishing.publish import Published, publish
 from heartify.hospital.publishing.terms import NO_DECISIONS, Decisions, PublishTerms, Report, report_nothing
-from heartify.hospital.withdrawal import ShredCopies, WithdrawalPorts, withdraw_version
+from heartify.hospital.withdrawal import WithdrawalPorts, withdraw_version
 from heartify.market.catalogue import policy_file
 from heartify.party.app_release import deployed_app_release
 from heartify.party.home import store_document
@@ -203,7 +205,6 @@ class Hospital:
         *,
         reason: DestructionReason = DestructionReason.UNSPECIFIED,
         remove_files: bool = False,
-        shred_copies: tuple[ShredCopies, ...] = (),
     ) -> DestructionReceipt:
         """Withdraw a version for good: its key is destroyed here, the registry calls it dead, a receipt says so.
 
@@ -220,9 +221,21 @@ class Hospital:
             registry=lambda: self._market().registry,
             store=lambda: open_store(self.settings.store_url),
             clock=lambda: int(time.time()),
-            shred_copies=shred_copies,
+            shred_copies=(self._shred_journal,),
         )
         return withdraw_version(version, ports, reason=reason, remove_files=remove_files)
+
+    def record_opt_outs(
+        self, ids_file: Path, *, column: str | None = None, day: dt.date | None = None, take_back: bool = False
+    ) -> OptOutChange:
+        """Record the patients of a file as opted out, or take that back; ids themselves are not kept.
+
+        Raises:
+            InputError: the file is not a list of ids, or the day lies ahead; nothing was changed.
+        """
+        record = take_back_opt_outs if take_back else record_opt_outs
+        seed = self._secret(self.home.vault_keystore)
+        return record(self.home.path, seed, ids_file, today=dt.datetime.now(dt.UTC).date(), day=day, column=column)
 
     def status(self) -> HospitalStatus:
         """Return versions, grants, key releases, approvals and earnings."""
@@ -265,6 +278,13 @@ class Hospital:
 
     def _account_key(self) -> bytes:
         return self._secret(self.home.account_keystore)
+
+    def _shred_journal(self, dataset: str, version: str) -> None:
+        """Destroy the copy of a version's key that a publication which didn't end has left."""
+        folder = JournalFolder(self.home.publishing(dataset))
+        if folder.holds(version):
+            with folder.locked():
+                folder.remove()
 
     def _publishing_ports(self) -> Ports:
         settings = self.settings

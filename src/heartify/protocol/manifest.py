@@ -2,8 +2,8 @@
 
 It is public, and the only thing that a reader trusts once its id is known (from the grant and the deal): it fixes every
 file by size and digest, and a file's digest is its name in the store. It must never tell an outsider how values are
-distributed: the number of rows is rounded, and file sizes depend on the number of rows (in steps of 512) and on what the
-public dictionary declares alone (docs/adr/0012). Documents for the catalogue are released on purpose. No I/O here.
+distributed: the number of rows is rounded, and file sizes depend on the number of rows (in steps of 512) and on what
+the public dictionary declares alone (docs/adr/0012). Documents for the catalogue are released on purpose. No I/O here.
 """
 
 from __future__ import annotations

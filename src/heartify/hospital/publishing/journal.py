@@ -37,7 +37,10 @@ class StoredPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How far a publication has come. `version` is set when its manifest is in the store."""
+    """How far a publication has come.
+
+    `left_out` counts rows of patients who opted out; `version` is set when the manifest is in the store.
+    """
 
     dataset: Digest
     fingerprint: Digest | None
@@ -45,6 +48,7 @@ class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     version_nonce: Digest
     wrapped_master_key: HexBytes
     rows: int
+    left_out: int
     report: PublicationReport
     changes: ChangeRecord
     parts: tuple[StoredPart, ...] = ()
@@ -112,6 +116,15 @@ class JournalFolder:
         except HeartifyError:
             return None  # damaged, or of another release of this program: begin anew
         return journal if journal.fingerprint == fingerprint else None
+
+    def holds(self, version: str) -> bool:
+        """Tell whether the journal is that of a version; one that can't be read may be any version's."""
+        if not (self.path / JOURNAL_FILE).exists():
+            return False
+        try:
+            return load_document(self.path / JOURNAL_FILE, Journal, hint="").version == version
+        except HeartifyError:
+            return True
 
     def store(self, journal: Journal) -> None:
         """Write the journal, durably and whole."""

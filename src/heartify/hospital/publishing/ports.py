@@ -65,7 +65,7 @@ class Ports:
 
     def ledger_folder(self, dataset: str) -> Path:
         """Return the folder of a dataset's change ledgers."""
-        return self.home.path / "ledgers" / dataset.removeprefix("0x")
+        return self.home.ledgers(dataset)
 
     def ledger_key(self, dataset: str) -> bytes:
         """Return the key of a dataset's change ledgers."""
@@ -73,7 +73,7 @@ class Ports:
 
     def journal_folder(self, dataset: str) -> JournalFolder:
         """Return the folder of a dataset's publication under way."""
-        return JournalFolder(self.home.path / "publishing" / dataset.removeprefix("0x"))
+        return JournalFolder(self.home.publishing(dataset))
 
     def generator(self) -> np.random.Generator:
         """Return a generator of fresh randomness: what it chooses can't be foretold from the data."""

@@ -12,7 +12,6 @@ from heartify.cohort.catalogue.coded_details import missing_details
 from heartify.cohort.changes.ledger_writer import finish_draft, load_draft
 from heartify.cohort.changes.opt_out_rows import OptOutRows
 from heartify.cohort.encrypted.version_writer import DEFAULT_PART_ROWS
-from heartify.cohort.rows import PatientRows
 from heartify.cohort.storage.version_files import load_manifest
 from heartify.hospital.publishing.encrypt_step import encrypt_and_store
 from heartify.hospital.publishing.finish_step import hand_over_key, register, store_manifest
@@ -27,8 +26,8 @@ from heartify.party.home import store_document
 class Published:
     """A dataset version that is registered; `rows_rounded` is all that is said of its size.
 
-    `missing_details` names what the catalogue record should say and the steward's dictionary doesn't; `resumed` tells
-    whether a killed publication was continued.
+    `opted_out` counts rows of patients who opted out; `missing_details` names what the catalogue record should say and
+    the steward's dictionary doesn't; `resumed` tells whether a killed publication was continued.
     """
 
     dataset: str
@@ -38,6 +37,7 @@ class Published:
     rows_rounded: int
     documents: tuple[str, ...]
     missing_details: tuple[str, ...]
+    opted_out: int
     resumed: bool
 
 
@@ -68,7 +68,7 @@ def publish(
 def _finish(
     ports: Ports,
     terms: PublishTerms,
-    rows: PatientRows,
+    rows: OptOutRows,
     folder: JournalFolder,
     journal: Journal,
     part_rows: int,
@@ -95,12 +95,13 @@ def _finish(
         columns=manifest.column_names,
         rows_rounded=manifest.rows_rounded,
         documents=tuple(document.name for document in manifest.documents),
+        opted_out=journal.left_out,
         missing_details=tuple(detail.name for detail in missing_details(terms.steward)),
         resumed=resumed,
     )
 
 
-def _resumable(ports: Ports, terms: PublishTerms, rows: PatientRows, folder: JournalFolder) -> Journal | None:
+def _resumable(ports: Ports, terms: PublishTerms, rows: OptOutRows, folder: JournalFolder) -> Journal | None:
     """Return the journal of a killed publication that can go on; its ledger must still be there."""
     journal = folder.load(terms.fingerprint(rows))
     if journal is None or ports.newest_version(journal.dataset) not in (journal.previous, journal.version):

@@ -14,6 +14,7 @@ from heartify.cohort.catalogue.documents import build_documents
 from heartify.cohort.changes.change_rule import check_changes
 from heartify.cohort.changes.ledger import load_ledgers
 from heartify.cohort.changes.ledger_writer import LedgerWriter
+from heartify.cohort.changes.opt_out_rows import OptOutRows
 from heartify.cohort.encrypted.column_crypto import KEY_BYTES, NONCE_BYTES
 from heartify.cohort.lint.publication import check_publishable_survey
 from heartify.cohort.rows import PatientRows
@@ -60,7 +61,7 @@ class LedgeredRows:
 def survey_cohort(
     ports: Ports,
     terms: PublishTerms,
-    rows: PatientRows,
+    rows: OptOutRows,
     folder: JournalFolder,
     versions: Collection[str],
     report: Report,
@@ -105,6 +106,7 @@ def survey_cohort(
         version_nonce=nonce,
         wrapped_master_key=wrap_for_journal(ports.vault, dataset, nonce, ports.random_bytes(KEY_BYTES)),
         rows=survey.rows,
+        left_out=rows.left_out,
         report=decided,
         changes=changes,
     )

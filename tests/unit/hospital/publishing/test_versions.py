@@ -80,6 +80,7 @@ def test_patients_who_opted_out_are_not_in_the_next_version(clinic):
 
     published = clinic.publish(patients(0, 600))
 
+    assert published.opted_out == 20
     ages = clinic.read(published, "age")["age"]
     np.testing.assert_array_equal(ages, 30 + np.arange(20, 600) * 7 % 50)
 
