@@ -20,7 +20,8 @@ from heartify.cohort.lint.identifying_texts import identifying_kind
 from heartify.protocol.dictionary import Column
 
 MANY_CODES = 50
-MANY_WORDS = 5
+MANY_WORDS = 4
+_TRUTH = frozenset({"true", "false", "0", "1"})
 
 
 def draft_id(raw: RawColumn, reason: str) -> ColumnDraft:
@@ -44,7 +45,9 @@ def draft_boolean(raw: RawColumn, missing_numbers: tuple[str, ...] = ()) -> Colu
     missing, missing_note = guess_missing_codes(raw, missing_numbers)
     role, role_note = guess_role(raw, "boolean")
     column = Column(name=raw.name, title=raw.title, datatype="boolean", role=role, missing_codes=missing)
-    notes = said({"datatype": "guess: nothing but 0 and 1", "role": role_note, "missing_codes": missing_note})
+    notes = said(
+        {"datatype": "guess: nothing but 0 and 1, or true and false", "role": role_note, "missing_codes": missing_note}
+    )
     return ColumnDraft(column, source_of(raw), (), notes)
 
 
@@ -68,6 +71,8 @@ def draft_category(raw: RawColumn, codes: Mapping[str, int], missing_numbers: tu
 def draft_text(raw: RawColumn) -> ColumnDraft:
     """Draft a column of texts: as a category when they are a few short codes, as an id when each row has its own."""
     profile = raw.profile
+    if profile.codes and {code.lower() for code in profile.codes} <= _TRUTH and not is_sex_name(raw.source_name):
+        return draft_boolean(raw)
     is_short = profile.longest <= LONGEST_CODE
     if profile.is_all_different and profile.known >= 2 * MIN_ROWS and is_short and profile.most_words <= 2:
         return draft_id(raw, "every row has a text of its own")

@@ -163,14 +163,20 @@ class _Sample:
         limit = self._draws[-1] if len(self._draws) == self._max_rows else math.inf
         kept = np.flatnonzero(draws < limit)
         kept = kept[np.argsort(draws[kept], kind="stable")][: self._max_rows]
-        values = np.array([[_number(batch[name][row]) for name in self._names] for row in kept.tolist()])
+        values = np.column_stack([_numbers([batch[name][row] for row in kept.tolist()]) for name in self._names])
         draws = np.concatenate([self._draws, draws[kept]])
         order = np.argsort(draws, kind="stable")[: self._max_rows]
         self._draws = draws[order]
-        self._values = np.concatenate([self._values, values.reshape(-1, len(self._names))])[order]
+        self._values = np.concatenate([self._values, values])[order]
 
     def numbers(self) -> dict[str, npt.NDArray[np.float64]]:
         return {name: self._values[:, position] for position, name in enumerate(self._names)}
+
+
+def _numbers(texts: Sequence[str | None]) -> npt.NDArray[np.float64]:
+    """Return the numbers among texts, each distinct text read once."""
+    values = {text: _number(text) for text in set(texts)}
+    return np.array([values[text] for text in texts], dtype=np.float64)
 
 
 def _number(text: str | None) -> float:
