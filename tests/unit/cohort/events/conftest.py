@@ -112,12 +112,12 @@ def read(rows: EventRows) -> Derived:
 def derive(tmp_path: Path) -> Callable[..., Derived]:
     """Derive the named columns of COLUMNS from a source folder or address."""
 
-    def run(source: Path | str, names: str, *, kind: str, columns: Mapping[str, Column] | None = None, **more: Any):
+    def run(place: Path | str, names: str, *, kind: str, columns: Mapping[str, Column] | None = None, **more: Any):
         wanted = names.split()
         work = tmp_path / "work"
         mapping = parse_mapping(mapping_text(wanted, kind=kind, **more), file="mapping.toml")
         steward = steward_of({**COLUMNS, **(columns or {})}[name] for name in wanted)
-        derived = read(open_events(str(source), mapping, steward, work_folder=work))
+        derived = read(open_events(str(place), mapping, steward, work_folder=work))
         assert list(work.iterdir()) == []
         return derived
 
@@ -203,8 +203,8 @@ class Fhir:
     def systolic(self, key: str, date: str, value: Any, unit: str = "mm[Hg]", **more: Any) -> Fhir:
         return self.observation(key, date, "8480-6", quantity(value, unit), **more)
 
-    def condition(self, key: str, onset: str | None, code: str = "22298006", **more: Any) -> Fhir:
-        row = {"resourceType": "Condition", "id": f"c{len(self.resources)}", "code": snomed(code)}
+    def condition(self, key: str, onset: str | None, concept: str = "22298006", **more: Any) -> Fhir:
+        row = {"resourceType": "Condition", "id": f"c{len(self.resources)}", "code": snomed(concept)}
         row |= {"subject": {"reference": f"Patient/{key}"}} | ({"onsetDateTime": onset} if onset else {})
         return self.add(row | more)
 
