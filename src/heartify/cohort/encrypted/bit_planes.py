@@ -17,13 +17,13 @@ import numpy.typing as npt
 CodeArray: TypeAlias = npt.NDArray[np.unsignedinteger]
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-ROW_STEP = 512
+# By the bits of (width - 1): up to 8, 16, 32 and 64 bits.
+_CODE_TYPES = tuple(np.dtype(f"<u{size}") for size in (1, 1, 1, 1, 2, 4, 8))
 
 
 def code_type(width_bits: int) -> np.dtype[np.unsignedinteger]:
-    """Return the narrowest unsigned type that holds codes of that width."""
-    width_bytes = next(size for size in (1, 2, 4, 8) if width_bits <= 8 * size)
-    return np.dtype(f"<u{width_bytes}")
+    """Return the narrowest unsigned type that holds codes of that width, 1 to 64 bits."""
+    return _CODE_TYPES[(width_bits - 1).bit_length()]
 
 
 def packed_bytes(rows: int, width_bits: int) -> int:
@@ -36,21 +36,39 @@ def pack(codes: CodeArray, width_bits: int) -> bytes:
     return b"".join(_pack_plane(codes >> np.uint8(shift), bits) for shift, bits in _planes(width_bits))
 
 
-def unpack(data: Buffer, rows: int, width_bits: int) -> CodeArray:
-    """Unpack `rows` codes, a multiple of 512, from planes; the result may be a view of `data`."""
-    kind = code_type(width_bits)
-    codes, offset = None, 0
+class Workspace:
+    """Memory in which one thread unpacks blocks of up to `rows` codes: fresh memory costs more than the unpacking.
+
+    `codes` and `shifted` are for whole codes, `pieces` for a plane of less than 8 bits.
+    """
+
+    __slots__ = ("codes", "pieces", "shifted")
+
+    def __init__(self, rows: int, width_bits: int) -> None:
+        self.codes: CodeArray = np.empty(rows, code_type(width_bits))
+        self.shifted: CodeArray = np.empty(rows, code_type(width_bits))
+        self.pieces = np.empty(rows, np.uint8)
+
+
+def unpack(data: Buffer, rows: int, width_bits: int, work: Workspace | None = None) -> CodeArray:
+    """Unpack `rows` codes, a multiple of 512, from planes.
+
+    The result may be a view of `data` or of `work`, and is then good until `work` is used again.
+    """
+    work = work or Workspace(rows, width_bits)
+    codes, offset = work.codes[:rows], 0
     for shift, bits in _planes(width_bits):
-        plane = _unpack_plane(data, offset, rows, bits)
+        plane = _unpack_plane(data, offset, rows, bits, work)
         offset += packed_bytes(rows, bits)
-        if codes is None:
-            codes = plane if plane.dtype == kind else plane.astype(kind)
+        if bits == width_bits and bits >= 8:
+            return plane
+        if shift == 0:
+            np.copyto(codes, plane)
             continue
-        wide = plane.astype(kind)
-        np.left_shift(wide, shift, out=wide)
-        codes = np.bitwise_or(codes, wide, out=wide)
-    if codes is None:
-        raise ValueError("a code has at least one bit")
+        shifted = work.shifted[:rows]
+        np.copyto(shifted, plane)
+        np.left_shift(shifted, shift, out=shifted)
+        np.bitwise_or(codes, shifted, out=codes)
     return codes
 
 
@@ -73,12 +91,12 @@ def _pack_plane(codes: CodeArray, bits: int) -> bytes:
     return bytes(packed.tobytes())
 
 
-def _unpack_plane(data: Buffer, offset: int, rows: int, bits: int) -> CodeArray:
+def _unpack_plane(data: Buffer, offset: int, rows: int, bits: int, work: Workspace) -> CodeArray:
     if bits >= 8:
         return np.frombuffer(data, f"<u{bits // 8}", rows, offset)
     packed = np.frombuffer(data, np.uint8, packed_bytes(rows, bits), offset)
-    codes = np.empty((8 // bits, packed.size), np.uint8)
-    for place, segment in enumerate(codes):
+    piece = work.pieces[:rows].reshape(8 // bits, -1)
+    for place, segment in enumerate(piece):
         np.right_shift(packed, bits * place, out=segment)
-    np.bitwise_and(codes, 2**bits - 1, out=codes)
-    return codes.reshape(rows)
+    np.bitwise_and(piece, 2**bits - 1, out=piece)
+    return piece.reshape(rows)

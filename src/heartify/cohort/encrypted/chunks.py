@@ -84,12 +84,13 @@ class EncryptedRows:
         opened = self._borrow(part)
         try:
             decoded = _complete_cases(opened.read_block(block))
+            arrays = list(map(_to_array, decoded, self._types))
         except BaseException:
             opened.close()
             raise
         self._give_back(opened)
         names = (granted.column.name for granted in self._granted.columns)
-        return self._encode(dict(zip(names, map(_to_array, decoded, self._types), strict=True)))
+        return self._encode(dict(zip(names, arrays, strict=True)))
 
     def close(self) -> None:
         """Close the files that no thread is using."""

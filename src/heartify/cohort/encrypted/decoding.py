@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from heartify.cohort.encrypted.bit_planes import unpack
+from heartify.cohort.encrypted.bit_planes import Workspace, unpack
 from heartify.cohort.encrypted.stored_form import (
     FLOAT32_NAN_BITS,
     FLOAT64_NAN_BITS,
@@ -87,15 +87,17 @@ class DecodedBlock:
             np.add(out, int(self.form.low), out=out, casting="unsafe")
 
 
-def decode_block(data: bytes, padded_rows: int, rows: int, form: StoredForm) -> DecodedBlock:
-    """Unpack a block and check every value of it.
+def decode_block(
+    data: bytes, padded_rows: int, rows: int, form: StoredForm, work: Workspace | None = None
+) -> DecodedBlock:
+    """Unpack a block and check every value of it; the block is good until `work` is used again.
 
     Raises IntegrityError: padding isn't missing, or a value is outside of the limits or levels, or not a number in
     another than the one pattern of bits.
     """
     raw: RawArray
     if form.kind == "codes":
-        raw = unpack(data, padded_rows, form.width_bits)
+        raw = unpack(data, padded_rows, form.width_bits, work)
     else:
         raw = np.frombuffer(data, _KINDS[form.kind], padded_rows)
     if rows < padded_rows and not _is_missing(raw[rows:], form).all():

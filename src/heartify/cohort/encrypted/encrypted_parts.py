@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 
+from heartify.cohort.encrypted.bit_planes import Workspace
 from heartify.cohort.encrypted.column_file import OpenColumnFile, block_rows
 from heartify.cohort.encrypted.decoding import DecodedBlock, decode_block
 from heartify.cohort.encrypted.reader import GrantedColumn, common_row_count, open_granted_file
@@ -89,15 +90,17 @@ class OpenPart:
     rows: int
     sources: tuple[RangedFile, ...] = field(repr=False)
     files: tuple[OpenColumnFile, ...] = field(repr=False)
+    workspaces: tuple[Workspace, ...] = field(repr=False)
 
     def read_block(self, block: int) -> tuple[DecodedBlock, ...]:
-        """Return the checked rows of one block of every column.
+        """Return the checked rows of one block of every column, good until the next block is read.
 
         Raises IntegrityError.
         """
+        rows = block_rows(self.files[0].padded_rows, block)
         return tuple(
-            decode_block(file.read_block(block), block_rows(file.padded_rows, block), file.known_rows(block), file.form)
-            for file in self.files
+            decode_block(file.read_block(block), rows, file.known_rows(block), file.form, work)
+            for file, work in zip(self.files, self.workspaces, strict=True)
         )
 
     def close(self) -> None:
@@ -118,11 +121,13 @@ def open_part(granted: GrantedFiles, part: int) -> OpenPart:
             sources.append(RangedFile(granted.open_file, column.files[part]))
             files.append(open_granted_file(granted.manifest, column, part, sources[-1].read))
         rows = common_row_count(file.rows for file in files)
+        # One for each column: all columns of a block are there at the same time.
+        workspaces = tuple(Workspace(block_rows(file.padded_rows, 0), file.form.width_bits) for file in files)
     except BaseException:
         for source in sources:
             source.close()
         raise
-    return OpenPart(part, rows, tuple(sources), tuple(files))
+    return OpenPart(part, rows, tuple(sources), tuple(files), workspaces)
 
 
 def count_rows(granted: GrantedFiles, part: int) -> int:

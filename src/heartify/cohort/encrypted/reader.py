@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from heartify.cohort.encrypted.bit_planes import Workspace
 from heartify.cohort.encrypted.column_crypto import KEY_BYTES, FilePlace
 from heartify.cohort.encrypted.column_file import (
     OpenColumnFile,
@@ -199,10 +200,11 @@ def _read_file(manifest: Manifest, granted: GrantedColumn, part: int, fetch: Fet
         raise IntegrityError("file-size: a file does not have the size that the manifest declares")
     if hashlib.sha256(data).digest() != to_bytes(entry.digest):
         raise IntegrityError("file-digest: a file is not the one that the manifest declares")
+    work = Workspace(block_rows(entry.padded_rows, 0), granted.form.width_bits)
     opened = open_granted_file(manifest, granted, part, lambda offset, size: data[offset : offset + size])
     for block in range(block_count(entry.padded_rows)):
         first_row, rows = block * ROW_GROUP_ROWS, opened.known_rows(block)
         packed = opened.read_block(block)
-        decoded = decode_block(packed, block_rows(entry.padded_rows, block), rows, granted.form)
+        decoded = decode_block(packed, block_rows(entry.padded_rows, block), rows, granted.form, work)
         decoded.write(array[first_row : first_row + rows])
     return opened.rows

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heartify.cohort.encrypted.bit_planes import code_type, pack, packed_bytes, unpack
+from heartify.cohort.encrypted.bit_planes import Workspace, code_type, pack, packed_bytes, unpack
 
 WIDTHS = [*range(1, 54), 64]
 
@@ -54,6 +54,10 @@ def test_any_buffer_is_unpacked_and_never_changed(buffer: type) -> None:
     assert packed == pack(codes, 10)
 
 
-def test_a_code_without_bits_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one bit"):
-        unpack(b"", 512, 0)
+def test_a_workspace_serves_block_after_block() -> None:
+    work = Workspace(1024, 13)
+    first, second = np.arange(1024, dtype=np.uint16), np.arange(512, dtype=np.uint16)[::-1]
+
+    for codes in (first, second, first):
+        unpacked = unpack(pack(codes, 13), len(codes), 13, work)
+        np.testing.assert_array_equal(unpacked, codes)
