@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -38,10 +39,10 @@ class BatchView:
         numbers = self.numbers(name)
         return numbers[~np.isnan(numbers)]
 
-    def texts(self, name: str) -> list[str | None]:
-        """Return an id column."""
-        texts: list[str | None] = self._batch.column(name).to_pylist()
-        return texts
+    def ids(self, name: str) -> pa.StringArray:
+        """Return the ids of an id column that are neither missing nor blank, without blanks around them."""
+        ids = pc.utf8_trim_whitespace(self._batch.column(name)).drop_null()
+        return ids.filter(pc.not_equal(ids, ""))
 
 
 def view_of_table(table: pa.Table) -> BatchView:

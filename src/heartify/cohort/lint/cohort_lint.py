@@ -25,9 +25,9 @@ Check = Callable[[DataDictionary, Seen], Iterator[Finding]]
 
 
 class CohortLint:
-    """Every watch and check of one cohort. `key` is fresh random bytes; `today` is None when nobody said."""
+    """Every watch and check of one cohort. `today` is None when nobody said which day it is."""
 
-    def __init__(self, dictionary: DataDictionary, *, key: bytes, today: dt.date | None) -> None:
+    def __init__(self, dictionary: DataDictionary, *, today: dt.date | None) -> None:
         self._dictionary = dictionary
         ids = [column.name for column in dictionary.columns if column.role == "id"]
         self._value_watches: tuple[Watch, ...] = (
@@ -38,10 +38,10 @@ class CohortLint:
             TimeWatch(dictionary, today),
         )
         self._person_watches: tuple[Watch, ...] = (
-            *(IdWatch(name, key) for name in ids),
-            EqualRowsWatch(dictionary, key),
+            *(IdWatch(name) for name in ids),
+            EqualRowsWatch(dictionary),
             AgeAndDateWatch(dictionary),
-            CombinationWatch(dictionary, key),
+            CombinationWatch(dictionary),
         )
         self._value_checks: tuple[Check, ...] = (lint_missing_codes, lint_limits, lint_sex_coding)
         self._person_checks: tuple[Check, ...] = (lint_identifiers, lint_rare_levels)

@@ -2,7 +2,7 @@
 
 Exact up to a number of distinct hashes. Beyond it, only hashes of one half, one quarter ... of the hash space are kept:
 a random sample of the distinct things, each with its exact count (distinct sampling, Gibbons, VLDB 2001). The result
-does not depend on order. Hashes are keyed by the caller, so they tell nothing about values to who sees the memory.
+does not depend on order.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Find persons who are there twice, and rows without a person: by id, and by rows that agree in every column.
 
-Ids and rows are counted as keyed hashes, all of them up to millions, a random part beyond. Chance makes equal rows
+Ids and rows are counted by their hashes, all of them up to millions, a random part beyond. Chance makes equal rows
 where columns are few and coarse, so equal rows are only doubted when there are many more of them than chance makes.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from heartify.cohort.lint.batch_view import BatchView
 from heartify.cohort.lint.findings import Finding, describe_share
 from heartify.cohort.lint.hash_counts import MAX_DISTINCT, HashCounts
-from heartify.cohort.lint.keyed_hashes import RowHasher, hash_texts
+from heartify.cohort.lint.stable_hashes import RowHasher, hash_texts
 from heartify.cohort.lint.watch import Seen
 from heartify.protocol.dictionary import DataDictionary
 
@@ -30,17 +30,16 @@ MIN_KNOWN_COLUMNS = 2
 class IdWatch:
     """Count how often each id of one id column occurs, and how often it is missing."""
 
-    def __init__(self, name: str, key: bytes, *, max_distinct: int = MAX_DISTINCT) -> None:
-        self._name, self._key = name, key
+    def __init__(self, name: str, *, max_distinct: int = MAX_DISTINCT) -> None:
+        self._name = name
         self._counts = HashCounts(max_distinct=max_distinct)
         self._missing = 0
 
     def add(self, batch: BatchView) -> None:
         """Count the ids of a batch; blanks around an id do not matter."""
-        texts = [text.strip() for text in batch.texts(self._name) if text is not None]
-        ids = [text for text in texts if text]
+        ids = batch.ids(self._name)
         self._missing += batch.rows - len(ids)
-        self._counts.add(hash_texts(ids, self._key))
+        self._counts.add(hash_texts(ids))
 
     def findings(self, seen: Seen) -> Iterator[Finding]:
         """Yield doubts about repeated and missing ids."""
@@ -67,9 +66,9 @@ class IdWatch:
 class EqualRowsWatch:
     """Count rows that agree in every published column."""
 
-    def __init__(self, dictionary: DataDictionary, key: bytes, *, max_distinct: int = MAX_DISTINCT // 2) -> None:
+    def __init__(self, dictionary: DataDictionary, *, max_distinct: int = MAX_DISTINCT // 4) -> None:
         self._names = [column.name for column in dictionary.published_columns]
-        self._hasher = RowHasher(self._names, key)
+        self._hasher = RowHasher(self._names)
         self._counts = HashCounts(max_distinct=max_distinct)
 
     def add(self, batch: BatchView) -> None:

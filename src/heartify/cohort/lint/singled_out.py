@@ -1,6 +1,6 @@
 """Find patients who stand alone: rare levels, and rare combinations of what others may know about a person.
 
-Every row is counted, by a keyed hash of its combination. Age in whole years and sex alone are not doubted: the HIPAA
+Every row is counted, by the hash of its combination. Age in whole years and sex alone are not doubted: the HIPAA
 Safe Harbor, 45 CFR 164.514(b)(2), permits both. A finding names columns and shares, never a level or a combination.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from heartify.cohort.lint.batch_view import BatchView
 from heartify.cohort.lint.findings import Finding, describe_share
 from heartify.cohort.lint.hash_counts import MAX_DISTINCT, HashCounts
-from heartify.cohort.lint.keyed_hashes import RowHasher
 from heartify.cohort.lint.quasi_identifiers import quasi_identifier_kind
+from heartify.cohort.lint.stable_hashes import RowHasher
 from heartify.cohort.lint.watch import Seen
 from heartify.protocol.column_naming import is_age
 from heartify.protocol.dictionary import DataDictionary
@@ -50,7 +50,7 @@ def lint_rare_levels(dictionary: DataDictionary, seen: Seen) -> Iterator[Finding
 class CombinationWatch:
     """Count the patients who share each combination of quasi-identifiers."""
 
-    def __init__(self, dictionary: DataDictionary, key: bytes, *, max_distinct: int = MAX_DISTINCT // 2) -> None:
+    def __init__(self, dictionary: DataDictionary, *, max_distinct: int = MAX_DISTINCT // 4) -> None:
         columns = [column for column in dictionary.published_columns if quasi_identifier_kind(column) is not None]
         self._names = [column.name for column in columns]
         self._ages = [column.name for column in columns if is_age(column) and column.unit == "a"]
@@ -58,7 +58,7 @@ class CombinationWatch:
         # One of each, in whole years: nothing to doubt. An age in days is nearly a date of birth.
         self._is_basic = sorted(kind or "" for kind in kinds) == ["age", "sex"] and bool(self._ages)
         self._whole_years = True
-        self._hasher = RowHasher(self._names, key)
+        self._hasher = RowHasher(self._names)
         self._counts = HashCounts(max_distinct=max_distinct)
 
     def add(self, batch: BatchView) -> None:

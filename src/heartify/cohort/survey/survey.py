@@ -16,7 +16,6 @@ import pyarrow as pa
 from heartify.cohort.lint.batch_view import BatchView, view_of_table
 from heartify.cohort.lint.cohort_lint import CohortLint
 from heartify.cohort.lint.findings import Finding
-from heartify.cohort.lint.keyed_hashes import KEY_BYTES
 from heartify.cohort.lint.watch import Seen
 from heartify.cohort.rows import PatientRows, ReportRows
 from heartify.cohort.survey.column_counts import ColumnCounts
@@ -59,7 +58,7 @@ def survey_rows(
     """
     dictionary = rows.dictionary
     counts = {column.name: ColumnCounts(column) for column in dictionary.published_columns}
-    lint = CohortLint(dictionary, key=random.bytes(KEY_BYTES), today=today)
+    lint = CohortLint(dictionary, today=today)
     sample = RowSample(dictionary, random)
     done = 0
     for batch in rows.batches():

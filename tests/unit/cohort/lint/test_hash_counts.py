@@ -3,14 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from heartify.cohort.lint.batch_view import BatchView
 from heartify.cohort.lint.hash_counts import HashCounts
-from heartify.cohort.lint.keyed_hashes import RowHasher, hash_texts
-
-KEY = b"0123456789abcdef"
 
 
 def counted(hashes: np.ndarray, pieces: int, **options: Any) -> HashCounts:
@@ -54,24 +49,3 @@ def test_many_pieces_are_merged_on_the_way(random: Any) -> None:
 
 def test_nothing_counted_is_nothing() -> None:
     assert len(HashCounts().counts()) == 0
-
-
-def test_equal_rows_have_equal_hashes_and_missing_equals_missing() -> None:
-    nan = float("nan")
-    rows = pa.record_batch({"a": [1.0, 1.0, 0.0, -0.0, None, nan, 2.0], "b": [2.0, 2.0, 1.0, 1.0, None, None, 1.0]})
-
-    hashes = RowHasher(["a", "b"], KEY).hash_rows(BatchView(rows))
-
-    assert hashes[0] == hashes[1]
-    assert hashes[2] == hashes[3]
-    assert hashes[4] == hashes[5]
-    assert len(set(hashes.tolist())) == 4
-    assert set(RowHasher(["a", "b"], b"another key 1234").hash_rows(BatchView(rows))).isdisjoint(hashes)
-
-
-def test_hashes_of_texts_depend_on_the_key() -> None:
-    first, again, other = (hash_texts(["p1", "p2"], key) for key in (KEY, KEY, b"another key 1234"))
-
-    assert first.tolist() == again.tolist()
-    assert set(first.tolist()).isdisjoint(other.tolist())
-    assert len(hash_texts([], KEY)) == 0

@@ -65,7 +65,7 @@ def test_beyond_the_bound_repeated_ids_are_estimated_and_the_message_says_so(
 ) -> None:
     names = [f"p{number}" for number in range(4000)] * 2
     table, _ = cohort((ids, names), (column("x"), np.arange(8000) + 0.5))
-    watch = IdWatch("patient", b"k" * 16, max_distinct=500)
+    watch = IdWatch("patient", max_distinct=500)
     for start in range(0, 8000, 1000):
         watch.add(view_of_table(table.slice(start, 1000)))
 

@@ -96,7 +96,7 @@ def test_dates_and_regions_single_people_out_together(found: Any, people: Any, c
 def test_beyond_the_bound_it_is_estimated_and_the_message_says_so(cohort: Any, people: Any, column: Any) -> None:
     people[0] = (column("age", datatype="integer", unit="d"), np.arange(20_000, 23_000))
     table, dictionary = cohort(*people)
-    watch = CombinationWatch(dictionary, b"k" * 16, max_distinct=700)
+    watch = CombinationWatch(dictionary, max_distinct=700)
     watch.add(view_of_table(table))
 
     found = list(watch.findings(Seen(3000, {}, {}, view_of_table(table))))

@@ -61,9 +61,7 @@ def test_the_sample_of_a_small_cohort_is_the_cohort_without_ids_in_random_order(
 
     published = long_table.drop_columns(["patient"])
     assert found.sample.schema == published.schema
-    order = [("chol", "ascending"), ("count", "ascending"), ("smoker", "ascending")]
-    plain = [row.values() for row in found.sample.sort_by(order).to_pylist()]
-    assert [list(row) for row in plain] == [list(row.values()) for row in published.sort_by(order).to_pylist()]
+    assert sorted(map(repr, found.sample.to_pylist())) == sorted(map(repr, published.to_pylist()))
     assert found.sample["chol"].to_pylist() != published["chol"].to_pylist()
     assert found.sample["chol"].to_pylist() != survey(long_table, small_dictionary, seed=2).sample["chol"].to_pylist()
 
