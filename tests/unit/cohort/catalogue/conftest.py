@@ -23,7 +23,7 @@ DATASET = "0x" + "11" * 32
 
 
 def number(name: str, **more: object) -> Column:
-    return Column(name=name, title=name, datatype="number", role="factor", **more)
+    return Column(name=name, title=name, datatype="number", **({"role": "factor"} | more))
 
 
 def integer(name: str, **more: object) -> Column:

@@ -17,6 +17,9 @@ LEAST_PAIRS = 50
 CHANCE_SE = 2.0
 """A correlation within two standard errors of 0 counts as 0."""
 
+LEAST_VARIANCE = 0.05
+"""A column that hardly varies where the other is known tells nothing about the pair: a value and its own gap."""
+
 DECIMALS = 2
 LEAST_EIGENVALUE = 0.01
 
@@ -27,18 +30,37 @@ def rounded_correlations(columns: Sequence[NormalScores]) -> FloatArray:
         return np.zeros((0, 0))
     scores = np.stack([column.scores for column in columns], axis=1)
     known = ~np.isnan(scores)
-    filled, shown = np.where(known, scores, 0.0).astype(np.float32), known.astype(np.float32)
+    filled, shown = np.where(known, scores, np.float32(0)), known.astype(np.float32)
     pairs = (shown.T @ shown).astype(np.float64)
     safe = np.maximum(pairs, 1.0)
-    sums = (filled.T @ shown).astype(np.float64)
-    covariances = (filled.T @ filled).astype(np.float64) / safe - (sums / safe) * (sums.T / safe)
-    spreads = np.sqrt(np.nanvar(scores, axis=0))
-    chance = CHANCE_SE * np.outer(spreads, spreads) / np.sqrt(safe)
-    told = (pairs >= LEAST_PAIRS) & (np.abs(covariances) > chance)
+    means = (filled.T @ shown).astype(np.float64) / safe  # of the row's column, where the other one is known
+    covariances = (filled.T @ filled).astype(np.float64) / safe - means * means.T
+    within = ((filled**2).T @ shown).astype(np.float64) / safe - means**2
+    variances = np.nanvar(scores, axis=0, dtype=np.float64)
+    varies = within >= LEAST_VARIANCE * variances[:, None]
+    identified = (pairs >= LEAST_PAIRS) & varies & varies.T
+    chance = CHANCE_SE * np.sqrt(np.outer(variances, variances) / safe)
     latent = latent_correlations(covariances, np.stack([column.coefficients for column in columns]))
-    correlations = np.where(told, np.round(latent, DECIMALS), 0.0)
+    correlations = np.where(identified & (np.abs(covariances) > chance), np.round(latent, DECIMALS), 0.0)
     np.fill_diagonal(correlations, 1.0)
-    return np.asarray((correlations + correlations.T) / 2)
+    correlations = (correlations + correlations.T) / 2
+    return np.where(identified, correlations, _through_a_third(correlations))
+
+
+def _through_a_third(correlations: FloatArray) -> FloatArray:
+    """Return for each pair the strongest product of correlations with a third variable.
+
+    A gap and the value that it hides are never seen together. Without a word about them, a gap that only smokers have
+    would make the matrix contradict itself, and weaken what the data do say about smokers.
+    """
+    off = correlations - np.eye(len(correlations))
+    found = np.zeros_like(correlations)
+    for row, own in enumerate(off):
+        products = own[:, None] * off
+        strongest = np.abs(products).argmax(axis=0)
+        found[row] = np.round(products[strongest, np.arange(len(off))], DECIMALS)
+    np.fill_diagonal(found, 1.0)
+    return found
 
 
 def positive_definite(correlations: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from heartify.cohort.catalogue.twin.copied_rows import find_copies
+from heartify.cohort.catalogue.twin.copied_rows import PatientRows
 from heartify.cohort.catalogue.twin.latent_values import FloatArray, fit_to_column, has_levels
 from heartify.cohort.catalogue.twin.outcome_cells import fill_outcome_cells, has_enough_events
 from heartify.cohort.catalogue.twin.twin_model import TwinColumn, TwinModel
@@ -28,15 +28,16 @@ def draw_twin(model: TwinModel, sample: Sequence[FloatArray], random: np.random.
     root = np.asarray(np.linalg.cholesky(model.correlations), dtype=np.float64)
     drawn = _draw(model, root, model.rows, random)
     fill_outcome_cells(model, drawn, random)
-    rounded = [_rounded(entry, values) for entry, values in zip(model.columns, sample, strict=True)]
+    rounded = (_rounded(entry, values) for entry, values in zip(model.columns, sample, strict=True))
+    patients = PatientRows(tuple(rounded), random)
     for _ in range(ATTEMPTS):
-        copies = find_copies(drawn, rounded, random)
+        copies = patients.find_copies(drawn)
         if not copies.any():
             break
         for values, fresh in zip(drawn, _draw(model, root, int(copies.sum()), random), strict=True):
             values[copies] = fresh
         fill_outcome_cells(model, drawn, random)
-    kept = ~find_copies(drawn, rounded, random)
+    kept = ~patients.find_copies(drawn)
     drawn = [values[kept] for values in drawn]
     if drawn[0].size < LEAST_ROWS_LEFT or not has_enough_events(model, drawn):
         raise InputError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtri
 
 from heartify.cohort.catalogue.twin.latent_values import FloatArray
@@ -24,9 +25,9 @@ _HALVINGS = 30
 
 @dataclass(frozen=True, slots=True)
 class NormalScores:
-    """Scores of the rows, NaN where missing, and the Hermite coefficients of order 1 to ORDERS."""
+    """Scores of the rows, NaN where missing (single precision: there are many), and coefficients 1 to ORDERS."""
 
-    scores: FloatArray
+    scores: npt.NDArray[np.float32]
     coefficients: FloatArray
 
 
@@ -47,7 +48,7 @@ def normal_scores(values: FloatArray) -> NormalScores | None:
     means = (densities[:-1] - densities[1:]) / np.diff(bounds)
     if means.size < 2:
         return None
-    scores = np.full(values.size, np.nan)
+    scores = np.full(values.size, np.nan, np.float32)
     scores[known] = means[group][inverse]
     return NormalScores(scores, _coefficients(edges, densities, means))
 
