@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from heartify.cohort.storage.store import open_store
 from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
 from heartify.lab.dry_run.dry_run import DryRun, dry_run
 from heartify.lab.home import DealRecord, LabHome, LabSettings
@@ -138,7 +137,7 @@ class Lab:
         entry = next((entry for entry in self.catalogue() if entry.version == version), None)
         if entry is None:
             raise InputError(f"the catalogue has no live version {version}", hint="`heartify lab catalogue` lists them")
-        store = open_store(entry.url)
+        store = entry.open_store()
         manifest = load_documents(store, version).manifest
         names = [document.name for document in manifest.documents]
         found = {name: load_public_document(store, version, manifest, name) for name in names}

@@ -50,6 +50,15 @@ class CatalogueEntry:
     documents: VersionDocuments | None
     grants: tuple[OfferedGrant, ...]
     problem: str | None
+    store: Store | None = None
+
+    def open_store(self) -> Store:
+        """Return the version's store, which was opened within what this machine's operator allows.
+
+        Raises:
+            UsageError, PolicyError: it could not be.
+        """
+        return self.store or open_registered_store(self.url, StoreAccess())
 
     @property
     def hospital(self) -> str:
@@ -131,7 +140,7 @@ def _entry(
         return CatalogueEntry(version, dataset, owner, url, None, (), exc.message)
     except Exception as exc:  # noqa: BLE001 - anybody may register an address that makes some storage driver stumble
         return CatalogueEntry(version, dataset, owner, url, None, (), f"its store fails with {type(exc).__name__}")
-    return CatalogueEntry(version, dataset, owner, url, documents, offered, None)
+    return CatalogueEntry(version, dataset, owner, url, documents, offered, None, store)
 
 
 def _offered(store: Store, version: str, grant: LiveOrder[DatasetGrant]) -> OfferedGrant:

@@ -9,7 +9,8 @@ import pytest
 from heartify.cohort.encrypted.writer import write_version
 from heartify.cohort.sources.csv_source import parse_csv
 from heartify.cohort.storage.store import open_store, version_folder
-from heartify.errors import IntegrityError, ServiceError
+from heartify.cohort.storage.store_access import StoreAccess
+from heartify.errors import IntegrityError, PolicyError, ServiceError
 from heartify.market.catalogue import build_catalogue, load_documents, load_policy_bytes, policy_file
 from heartify.protocol.canonical import encode_canonical
 from heartify.protocol.dictionary import Column, DataDictionary
@@ -158,3 +159,29 @@ def test_policy_that_is_absent_is_a_service_error(case):
 
     with pytest.raises(ServiceError, match="cannot read"):
         load_policy_bytes(store, version, "0x" + "99" * 32)
+
+
+def test_a_folder_of_this_machine_is_read_only_where_that_is_allowed(case, tmp_path):
+    """Anybody may register any address: a lab must not be led to its own files, or to its own network."""
+    store = open_store(str(tmp_path / "store"))
+    version = write_version(TABLE, DICTIONARY, dataset="0x" + "53" * 32, previous=None, store=store).version_id
+    case.registry.publish(version, store.url, case.owner)
+
+    (refused,) = catalogue(case)
+    allowed_here = StoreAccess(local_folders=(tmp_path,))
+    (allowed,) = build_catalogue(case.registry, case.book, case.now, None, allowed_here)
+
+    assert refused.documents is None
+    assert "a folder of this machine" in refused.problem
+    assert allowed.documents.manifest.version_id() == version
+    assert allowed.open_store().root == store.root
+    with pytest.raises(PolicyError):
+        refused.open_store()
+
+
+def test_a_host_of_the_network_around_is_not_asked(case):
+    case.registry.publish("0x" + "ab" * 32, "https://127.0.0.1:1/x", case.owner)
+
+    (entry,) = catalogue(case)
+
+    assert "not public" in entry.problem

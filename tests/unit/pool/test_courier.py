@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from heartify.errors import EnclaveError
+from heartify.cohort.storage.store import open_store
+from heartify.cohort.storage.store_access import StoreAccess
+from heartify.cohort.storage.verified_cache import VerifiedCache
+from heartify.errors import EnclaveError, PolicyError, ServiceError
 from heartify.pool.courier import Courier
 from heartify.pool.documents import locate_grants
 
@@ -152,3 +155,24 @@ def test_each_wait_is_for_what_is_left_of_the_time(serve):
     *_, enclave = serve(request(op="quote", report_data="0x00"), clock=lambda: next(times), timeout=600)
 
     assert enclave.timeouts == [590.0, 350.0]
+
+
+def test_files_come_through_the_cache_the_second_time(make, hospitals, tmp_path):
+    cache = VerifiedCache(tmp_path / "cache", 10_000_000)
+    (first, *_) = locate_grants(make.registry(hospitals), make.deal(), None, cache)
+    name = first.documents.manifest.columns[0].object_name
+
+    fetched = first.get_file(name)
+    again = replace(first, store=open_store("memory://nothing-is-here")).get_file(name)
+
+    assert again == fetched
+    assert (tmp_path / "cache" / "files" / name).read_bytes() == fetched
+
+
+def test_a_folder_of_this_machine_that_the_chain_names_is_not_followed(make, hospitals, tmp_path):
+    elsewhere = replace(hospitals[0], store_url=str(tmp_path)), *hospitals[1:]
+
+    with pytest.raises(PolicyError, match="a folder of this machine"):
+        locate_grants(make.registry(elsewhere), make.deal())
+    with pytest.raises(ServiceError, match="cannot read"):
+        locate_grants(make.registry(elsewhere), make.deal(), StoreAccess(local_folders=(tmp_path,)))

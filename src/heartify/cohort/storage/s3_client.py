@@ -1,7 +1,7 @@
 """The S3 driver: opens a bucket with the operator's own settings, and streams objects in bounded memory.
 
-Endpoint, region and credentials come from the environment or an AWS profile (AWS_ENDPOINT_URL_S3,
-AWS_DEFAULT_REGION, AWS_PROFILE ...), never from the store's URL. Retrying is ours alone: the driver's and botocore's are switched off, so
+Endpoint, region and credentials come from the environment or an AWS profile (AWS_ENDPOINT_URL_S3, AWS_DEFAULT_REGION,
+AWS_PROFILE ...), never from the store's URL. Retrying is ours alone: the driver's and botocore's are switched off, so
 that there is one bound. Nothing that the server sends is believed or kept whole.
 """
 

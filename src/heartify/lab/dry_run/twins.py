@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import pyarrow as pa
 
 from heartify.cohort.catalogue.twin_file import TWIN_FILE, parse_twin
-from heartify.cohort.storage.store import Store, open_store
+from heartify.cohort.storage.store import Store
 from heartify.errors import HeartifyError, InputError, PolicyError
 from heartify.market.catalogue import CatalogueEntry, VersionDocuments, load_public_document
 from heartify.protocol.dictionary import check_compatible
@@ -90,7 +90,7 @@ def _twin_hospital(plan: Plan, entry: CatalogueEntry) -> TwinHospital:
         raise InputError(f"the version's content can't be read: {entry.problem}")
     check_plan_fits(plan, entry.documents.dictionary)
     policy = _policy(plan, entry)
-    twin = load_twin(open_store(entry.url), entry.version, entry.documents)
+    twin = load_twin(entry.open_store(), entry.version, entry.documents)
     return TwinHospital(entry.version, entry.documents, policy, twin)
 
 

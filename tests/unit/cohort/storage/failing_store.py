@@ -13,7 +13,7 @@ Wrapper = Callable[[Iterator[bytes]], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ScriptedStore(Store):
-    """`script` has one wrapper for each stream that is opened, then the streams are left alone; `starts` notes where."""
+    """`script` has one wrapper for each stream that is opened, then none is changed; `starts` notes their starts."""
 
     script: list[Wrapper] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)

@@ -11,7 +11,7 @@ from heartify.cohort.storage.failures import AnswerError, Pace, Patience, as_ser
 from heartify.errors import IntegrityError, ServiceError
 
 
-class S3Answer(OSError):
+class S3AnswerError(OSError):
     """What the S3 driver raises: the server's answer is the cause."""
 
     def __init__(self, status: int, code: str) -> None:
@@ -30,8 +30,8 @@ class S3Answer(OSError):
         OSError(errno.EHOSTUNREACH, "x"),
         httpx.ReadTimeout("x"),
         httpx.RemoteProtocolError("x"),
-        S3Answer(502, "502"),
-        S3Answer(400, "BadDigest"),
+        S3AnswerError(502, "502"),
+        S3AnswerError(400, "BadDigest"),
     ],
     ids=repr,
 )
@@ -61,7 +61,7 @@ def test_what_may_pass_is_tried_again(error: Exception) -> None:
         IntegrityError("x"),
         OSError(errno.ENOSPC, "x"),
         httpx.UnsupportedProtocol("x"),
-        S3Answer(403, "SignatureDoesNotMatch"),
+        S3AnswerError(403, "SignatureDoesNotMatch"),
         ValueError(),
     ],
     ids=repr,
@@ -103,7 +103,7 @@ def test_the_wait_is_spread_by_chance() -> None:
 
 
 def test_a_message_never_repeats_what_a_server_said() -> None:
-    for error in (S3Answer(403, "AccessDenied"), RuntimeError("AKIA-secret"), OSError("AKIA-secret")):
+    for error in (S3AnswerError(403, "AccessDenied"), RuntimeError("AKIA-secret"), OSError("AKIA-secret")):
         with pytest.raises(ServiceError) as caught, as_service_error("cannot read 'x'"):
             raise error
 

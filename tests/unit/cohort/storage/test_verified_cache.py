@@ -152,7 +152,7 @@ def test_a_store_that_sends_other_bytes_is_refused(stored: tuple[Store, str, byt
 def test_a_store_that_sends_more_is_refused(stored: tuple[Store, str, bytes], cache: VerifiedCache) -> None:
     store, digest, data = stored
 
-    with pytest.raises(IntegrityError, match="file-size: .* longer"):
+    with pytest.raises(IntegrityError, match=r"file-size: .* longer"):
         cache.open_object(scripted(store, sends(data + b"x")), digest, len(data))
 
 
@@ -160,7 +160,7 @@ def test_a_store_whose_file_is_shorter_is_refused(stored: tuple[Store, str, byte
     store, digest, data = stored
     store.put(object_name(digest), data[:-1])
 
-    with pytest.raises(IntegrityError, match="file-size: .* shorter"):
+    with pytest.raises(IntegrityError, match=r"file-size: .* shorter"):
         cache.open_object(store, digest, len(data))
 
 
