@@ -76,11 +76,7 @@ def _identity(
     yield "dct:identifier", identifiers
     yield "dct:issued", day(issued)
     yield "dcat:keyword", list(details.keywords)
-    yield "foaf:page", _page(details.documentation)
-
-
-def _page(url: str | None) -> Node | None:
-    return None if url is None else {"@id": url, "@type": "foaf:Document"}
+    yield "foaf:page", link(details.documentation) if details.documentation else None
 
 
 def _rights(steward: StewardDictionary) -> Iterable[tuple[str, object]]:

@@ -42,7 +42,7 @@ def _statements(node: Mapping[str, Any], depth: int) -> Iterator[str]:
         values = node[key] if isinstance(node[key], list) else [node[key]]
         if key == "@type":
             yield f"{indent}a {', '.join(_name(value) for value in values)}"
-        elif key != "@id":
+        else:
             yield f"{indent}{_name(key)} {', '.join(_object(value, depth) for value in values)}"
 
 
@@ -53,8 +53,7 @@ def _object(value: Any, depth: int) -> str:
         raise DocumentError("the catalogue record holds something else than texts and objects")
     if "@value" in value:
         return _literal(value["@value"]) + _suffix(value)
-    if "@id" in value:
-        # What is said about a named resource beside its type isn't needed here: its address stands for it.
+    if value.keys() == {"@id"}:
         return _iri(value["@id"])
     return "[\n" + " ;\n".join(_statements(value, depth + 1)) + "\n" + "    " * depth + "]"
 

@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from heartify.cohort.catalogue.twin.latent_values import values_of
 from heartify.cohort.catalogue.twin_file import build_twin, parse_twin
 from heartify.cohort.sources.csv_source import parse_csv
 from heartify.cohort.survey import Survey
+from heartify.disclosure import CohortFacts, build_cohort_facts, check_cohort
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary
 
@@ -342,3 +344,30 @@ def test_a_file_with_an_unmarked_row_is_refused(data: bytes) -> None:
 def test_a_twin_beyond_the_limits_of_its_dictionary_is_refused() -> None:
     with pytest.raises(InputError):
         parse_twin(b"synthetic,x\nSYNTHETIC,11\n", dictionary_of(number("x", maximum=10)))
+
+
+def test_the_disclosure_rules_pass_on_the_twin_where_they_pass_for_the_cohort(
+    demo_survey: Survey, demo_dictionary: DataDictionary
+) -> None:
+    verdicts = [
+        check_cohort(_facts(columns_of(table, demo_dictionary))).passed
+        for table in (demo_survey.sample, twin_table(demo_survey, demo_dictionary))
+    ]
+
+    assert verdicts == [True, True]
+
+
+@dataclass(frozen=True)
+class _Block:
+    name: str
+    X: FloatArray
+    y: FloatArray
+
+
+def _facts(values: Mapping[str, FloatArray]) -> CohortFacts:
+    matrix = np.stack(list(values.values()), axis=1)
+    complete = matrix[~np.isnan(matrix).any(axis=1)]
+    names = [name for name in values if name not in {"cvd", "smoking"}]
+    places = [list(values).index(name) for name in names]
+    smoking, outcome = (complete[:, list(values).index(name)] for name in ("smoking", "cvd"))
+    return build_cohort_facts([_Block("aspen", complete[:, places], outcome)], names, {"smoking": smoking.tolist()})
