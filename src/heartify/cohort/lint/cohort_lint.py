@@ -14,7 +14,7 @@ from heartify.cohort.lint.findings import Finding
 from heartify.cohort.lint.missing_codes import lint_missing_codes
 from heartify.cohort.lint.paired_quantities import HeightWeightWatch, PressureOrderWatch
 from heartify.cohort.lint.persons import EqualRowsWatch, IdWatch
-from heartify.cohort.lint.plausibility import build_unit_watches
+from heartify.cohort.lint.plausibility import build_unit_watches, lint_unit_codes
 from heartify.cohort.lint.sex_coding import lint_sex_coding
 from heartify.cohort.lint.shapes import ConstantWatch, TimeWatch, lint_limits
 from heartify.cohort.lint.singled_out import CombinationWatch, lint_rare_levels
@@ -31,7 +31,7 @@ class CohortLint:
         self._dictionary = dictionary
         ids = [column.name for column in dictionary.columns if column.role == "id"]
         self._value_watches: tuple[Watch, ...] = (
-            *build_unit_watches(dictionary.published_columns),
+            *build_unit_watches(dictionary),
             PressureOrderWatch(dictionary),
             HeightWeightWatch(dictionary),
             ConstantWatch(dictionary),
@@ -43,7 +43,7 @@ class CohortLint:
             AgeAndDateWatch(dictionary),
             CombinationWatch(dictionary),
         )
-        self._value_checks: tuple[Check, ...] = (lint_missing_codes, lint_limits, lint_sex_coding)
+        self._value_checks: tuple[Check, ...] = (lint_unit_codes, lint_missing_codes, lint_limits, lint_sex_coding)
         self._person_checks: tuple[Check, ...] = (lint_identifiers, lint_rare_levels)
 
     def add(self, batch: BatchView) -> None:

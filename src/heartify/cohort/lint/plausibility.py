@@ -15,9 +15,17 @@ import numpy as np
 from heartify.cohort.lint.batch_view import BatchView, Mask, Numbers, Positions
 from heartify.cohort.lint.findings import Finding, describe_share
 from heartify.cohort.lint.missing_codes import MISSING_CODES
+from heartify.cohort.lint.suspect_medians import find_suspect_median
 from heartify.cohort.lint.watch import Seen
-from heartify.protocol.dictionary import Column
-from heartify.protocol.plausible_ranges import RANGES, PlausibleRange, in_other_units, loinc_of, ranges_of
+from heartify.protocol.dictionary import Column, DataDictionary
+from heartify.protocol.plausible_ranges import (
+    RANGES,
+    PlausibleRange,
+    declared_range,
+    in_other_units,
+    loinc_of,
+    ranges_of,
+)
 
 MIN_VALUES = 5
 """With fewer known values a median says nothing."""
@@ -48,11 +56,9 @@ class _OtherUnit:
 class UnitWatch:
     """One column of a known quantity: how many values are impossible, and what explains them."""
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
-        self._candidates = ranges_of(column)
-        self._declared = next((entry for entry in self._candidates if entry.unit == column.unit), None)
-        self._others = () if self._declared is None else tuple(_other_units(self._declared))
+    def __init__(self, column: Column, declared: PlausibleRange) -> None:
+        self._column, self._declared = column, declared
+        self._others = tuple(_other_units(declared))
         self._known = self._zeros = self._codes = 0
         # Impossible values by unit that explains them (last: none) and by misplaced decimal that does.
         self._impossible = np.zeros((len(self._others) + 1, 3), np.int64)
@@ -62,8 +68,6 @@ class UnitWatch:
     def add(self, batch: BatchView) -> None:
         """Count impossible and untypical values."""
         declared = self._declared
-        if declared is None:
-            return
         values = batch.known(self._column.name)
         self._known += len(values)
         if declared.value[0] > 0:
@@ -96,26 +100,20 @@ class UnitWatch:
     def _explaining_unit(self, values: Numbers, *, apart_only: bool = False) -> Positions:
         """Return for each value the first other unit in which it is typical; the number of units for none."""
         explained = np.full(len(values), len(self._others))
-        if self._declared is not None:
-            for number, other in reversed(list(enumerate(self._others))):
-                if other.is_apart or not apart_only:
-                    explained[_lies_in(values * other.scale + other.shift, self._declared.median)] = number
+        for number, other in reversed(list(enumerate(self._others))):
+            if other.is_apart or not apart_only:
+                explained[_lies_in(values * other.scale + other.shift, self._declared.median)] = number
         return explained
 
     def _explaining_decimal(self, values: Numbers) -> Positions:
         decimal = np.full(len(values), _NEITHER)
-        if self._declared is not None:
-            decimal[_lies_in(values * 10, self._declared.median)] = _TENTH
-            decimal[_lies_in(values / 10, self._declared.median)] = _TIMES_TEN
+        decimal[_lies_in(values * 10, self._declared.median)] = _TENTH
+        decimal[_lies_in(values / 10, self._declared.median)] = _TIMES_TEN
         return decimal
 
     def findings(self, seen: Seen) -> Iterator[Finding]:
-        """Yield doubts about code, zeros, unit and impossible values."""
+        """Yield doubts about zeros, unit and impossible values."""
         declared = self._declared
-        if declared is None:
-            if self._candidates:
-                yield self._code_finding()
-            return
         if self._known < MIN_VALUES:
             return
         if self._zeros:
@@ -130,32 +128,12 @@ class UnitWatch:
             return
         median = float(np.median(values))
         if not declared.median[0] <= median <= declared.median[1]:
-            yield self._median_finding(declared, median)
+            yield find_suspect_median(self._column.name, declared, median)
         else:
             yield from self._impossible_findings(declared, median)
 
     def _finding(self, code: str, message: str, hint: str) -> Finding:
         return Finding(code, self._column.name, message, hint)
-
-    def _code_finding(self) -> Finding:
-        units = " or ".join(entry.unit for entry in self._candidates)
-        return self._finding(
-            "unit-code",
-            f"LOINC {loinc_of(self._column)} ({self._candidates[0].quantity}) is measured in {units}, "
-            f"not in {self._column.unit}",
-            "correct the unit or the code",
-        )
-
-    def _median_finding(self, declared: PlausibleRange, median: float) -> Finding:
-        if declared.quantity == "age" and declared.unit == "a":
-            code, hint = _misread_age(median)
-            return self._finding(code, "the median is not an age in years", hint)
-        return self._finding(
-            "unit-suspect",
-            f"the median is not plausible for {declared.quantity} in {declared.unit} "
-            f"(expected {declared.median[0]:g} to {declared.median[1]:g})",
-            _hint_at_unit(declared, median),
-        )
 
     def _impossible_findings(self, declared: PlausibleRange, median: float) -> Iterator[Finding]:
         counts = self._impossible.copy()
@@ -204,9 +182,25 @@ class UnitWatch:
             yield self._finding("decimal-shift", message, hint)
 
 
-def build_unit_watches(columns: tuple[Column, ...]) -> list[UnitWatch]:
-    """Return a watch for each column whose quantity is known."""
-    return [UnitWatch(column) for column in columns if ranges_of(column)]
+def build_unit_watches(dictionary: DataDictionary) -> list[UnitWatch]:
+    """Return a watch for each column whose quantity is known in its unit."""
+    ranges = {column: declared_range(column) for column in dictionary.published_columns}
+    return [UnitWatch(column, declared) for column, declared in ranges.items() if declared is not None]
+
+
+def lint_unit_codes(dictionary: DataDictionary, seen: Seen) -> Iterator[Finding]:
+    """Yield a finding for each column whose LOINC code is never measured in the declared unit."""
+    del seen
+    for column in dictionary.published_columns:
+        candidates = ranges_of(column)
+        if candidates and declared_range(column) is None:
+            units = " or ".join(entry.unit for entry in candidates)
+            yield Finding(
+                "unit-code",
+                column.name,
+                f"LOINC {loinc_of(column)} ({candidates[0].quantity}) is measured in {units}, not in {column.unit}",
+                "correct the unit or the code",
+            )
 
 
 def _other_units(declared: PlausibleRange) -> Iterator[_OtherUnit]:
@@ -221,32 +215,6 @@ def _other_units(declared: PlausibleRange) -> Iterator[_OtherUnit]:
             continue
         is_apart = entry.median[1] < declared.median[0] or entry.median[0] > declared.median[1]
         yield _OtherUnit(entry.unit, lines[1] - lines[0], lines[0], is_apart)
-
-
-def _misread_age(median: float) -> tuple[str, str]:
-    if 1900 <= median <= 2100:
-        return "birth-year-as-age", "the values look like years of birth: publish the age at the index date"
-    if 105 < median <= 1260:
-        return "age-in-months", "the values look like months: declare the unit mo, or divide by 12 at the source"
-    if 1260 < median <= 38500:
-        return "age-in-days", "the values look like days: declare the unit d, or divide by 365.25 at the source"
-    return "unit-suspect", "check the unit"
-
-
-def _hint_at_unit(declared: PlausibleRange, median: float) -> str:
-    units = [
-        entry.unit
-        for entry in RANGES
-        if entry.quantity == declared.quantity
-        and entry.unit != declared.unit
-        and entry.median[0] <= median <= entry.median[1]
-    ]
-    if units:
-        return f"the values look like {' or '.join(dict.fromkeys(units))}"
-    for factor, what in ((0.1, "ten times too high"), (10.0, "ten times too low")):
-        if declared.median[0] <= median * factor <= declared.median[1]:
-            return f"the values look {what}"
-    return "check the unit"
 
 
 def _lies_in(values: Numbers, interval: tuple[float, float]) -> Mask:

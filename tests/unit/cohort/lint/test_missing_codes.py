@@ -52,6 +52,10 @@ def test_base_excess_cigarettes_and_rounded_values_are_left_alone(
     assert found((column("saturation", unit="%"), saturation)) == []
 
 
+def test_nothing_but_codes_is_no_code_among_values(found: Any, column: Any) -> None:
+    assert found((column("drinks", unit="/wk"), [88.0, 99.0] * 10)) == []
+
+
 def test_one_or_two_such_values_may_be_true(found: Any, column: Any, random: Any) -> None:
     drinks = random.integers(0, 30, 500).astype(float)
 

@@ -72,6 +72,9 @@ def test_few_patients_small_differences_and_silent_labels_accuse_nobody(
     slightly = random.normal(170, 9, 40_000)
     many = np.arange(40_000) % 2
 
+    codes = column("sex", datatype="integer")
+
+    assert found((codes, 1 + wrong), (height, patients["height"])) == []
     assert found((sex, wrong[:50]), (height, patients["height"][:50])) == []
     assert found((silent, wrong), (height, patients["height"])) == []
     assert found((sex, many), (height, slightly - 0.9 * many)) == []
