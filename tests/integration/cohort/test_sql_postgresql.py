@@ -46,7 +46,8 @@ create schema clinic;
 create table clinic.visits(
     patient text primary key, chol numeric(9, 2), count bigint, smoker boolean, cp smallint, visit timestamp);
 insert into clinic.visits values
-    ('p2', 233.50, 3, true, 4, '2021-03-04'), ('p1', null, null, null, null, null), ('p3', -9, 0, false, 1, '1969-12-31');
+    ('p2', 233.50, 3, true, 4, '2021-03-04'), ('p1', null, null, null, null, null),
+    ('p3', -9, 0, false, 1, '1969-12-31');
 create table many as select n as patient, 1 as chol, n as count, true as smoker, '1' as cp, null::date as visit
     from generate_series(1, 70000) n;
 """
@@ -176,9 +177,10 @@ def test_all_passes_see_one_snapshot(opened: Callable[..., SqlRows], server: Ser
 
 def test_the_transaction_is_read_only(server: Server, password_file: Path) -> None:
     opened = SqlConnection(server.url(), password_file)
+    connection = opened.connection.execution_options(stream_results=False)
 
     with pytest.raises(sa.exc.InternalError, match="read-only transaction"):
-        opened.connection.exec_driver_sql("delete from clinic.visits")
+        connection.exec_driver_sql("delete from clinic.visits")
     opened.close()
 
 
@@ -189,7 +191,7 @@ def test_a_value_in_the_words_of_the_server_is_not_passed_on(opened: Callable[..
     )
 
     with pytest.raises(InputError, match=r"query: .*SQLSTATE 22P02") as caught:
-        load_rows(opened(query=rows))
+        load_rows(opened(query=query, ignore=("number",)))
     assert "p1" not in caught.value.message
     assert caught.value.__context__ is None
 

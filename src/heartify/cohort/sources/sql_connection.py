@@ -6,6 +6,7 @@ A password never stands in the URL, which shells and process lists show, but in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -174,5 +175,7 @@ def _connect(engine: Engine) -> Connection:
 
 
 def _close(connection: Connection, engine: Engine) -> None:
-    connection.close()
+    # Nothing was written, so a server that is gone already is as good as one that says goodbye.
+    with contextlib.suppress(*_FAILURES):
+        connection.close()
     engine.dispose()
