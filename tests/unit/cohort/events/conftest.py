@@ -109,6 +109,23 @@ def read(rows: EventRows) -> Derived:
 
 
 @pytest.fixture
+def columns() -> dict[str, Column]:
+    return COLUMNS
+
+
+@pytest.fixture
+def open_rows(tmp_path: Path) -> Callable[..., EventRows]:
+    """Open rows of the named columns; the test reads and closes them."""
+
+    def run(place: Path | str, names: str, *, kind: str, index: str = FIXED, **more: Any) -> EventRows:
+        mapping = parse_mapping(mapping_text(names.split(), kind=kind, index=index), file="mapping.toml")
+        steward = steward_of(COLUMNS[name] for name in names.split())
+        return open_events(str(place), mapping, steward, work_folder=tmp_path / "work", **more)
+
+    return run
+
+
+@pytest.fixture
 def derive(tmp_path: Path) -> Callable[..., Derived]:
     """Derive the named columns of COLUMNS from a source folder or address."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from heartify.protocol.dictionary import Column
 
@@ -13,52 +15,65 @@ PICKS = ("last", "first", "mean", "median", "minimum", "maximum")
 
 
 def after_index(pick: str) -> str:
-    return (
-        'kind = "measurement"\ncodes = ["LOINC:8480-6"]\nwindow_days = [-365, 365]\nafter_index = true\n'
-        f'pick = "{pick}"'
-    )
+    window = "window_days = [-365, 365]\nafter_index = true\n"
+    return f'kind = "measurement"\ncodes = ["LOINC:8480-6"]\n{window}pick = "{pick}"'
 
 
-@pytest.mark.parametrize("pick", PICKS)
-@pytest.mark.parametrize("late", ["2015-08-01", "2015-08-02", "2015-12-01"])
+@pytest.fixture
+def derive_every_pick(derive: Callable[..., Any], columns: dict[str, Column]) -> Callable[..., Any]:
+    """Derive the systolic pressure by each of the picks, in one column each."""
+
+    def run(folder: Path, *, kind: str) -> Any:
+        column = {pick: replace(columns["systolic"], name=pick) for pick in PICKS}
+        rules = {pick: after_index(pick) for pick in PICKS}
+        return derive(folder, f"patient event {' '.join(PICKS)}", kind=kind, columns=column, **rules)
+
+    return run
+
+
 def test_no_pick_takes_an_omop_measurement_on_or_after_the_outcomes_day(
-    omop: Any, derive: Callable[..., Any], pick: str, late: str
+    omop: Any, derive_every_pick: Callable[..., Any]
 ) -> None:
-    omop.person(1).period(1).condition(1, "2015-08-01")
-    omop.measurement(1, "2015-07-31", 120).measurement(1, late, 200).measurement(1, late, 60)
+    for key, late in ((1, "2015-08-01"), (2, "2015-08-02"), (3, "2015-12-01")):
+        omop.person(key).period(key).condition(key, "2015-08-01")
+        omop.measurement(key, "2015-07-31", 120).measurement(key, late, 200).measurement(key, late, 60)
 
-    derived = derive(omop.write(), "patient systolic event", kind="omop", systolic=after_index(pick))
+    derived = derive_every_pick(omop.write(), kind="omop")
 
-    assert derived.rows == [{"patient": "1", "systolic": 120.0, "event": True}]
-    assert derived.report.columns["systolic"].counts["held-back"] == 2
+    factors = dict.fromkeys(PICKS, 120.0)
+    assert derived.rows == [{"patient": str(key), "event": True, **factors} for key in (1, 2, 3)]
+    assert {derived.report.columns[pick].counts["held-back"] for pick in PICKS} == {6}
 
 
-@pytest.mark.parametrize("pick", PICKS)
-@pytest.mark.parametrize(
-    ("outcome", "measured", "is_used"),
-    [
-        ("2015-08-02", "2015-08-01", True),
-        ("2015-08-01", "2015-08-01", False),
-        ("2015-08-01T18:00:00Z", "2015-08-01T06:00:00Z", False),
-        # 04:30 UTC on the 2nd, written as the 1st: after the outcome at 01:00 UTC on the 2nd.
-        ("2015-08-02T01:00:00Z", "2015-08-01T23:30:00-05:00", False),
-        # 20:00 UTC on the 1st, written as the 2nd: the measurement at 22:00 UTC on the 1st comes after it.
-        ("2015-08-02T09:00:00+13:00", "2015-08-01T22:00:00Z", False),
-        ("2015-08-02T01:00:00Z", "2015-08-01T23:30:00+02:00", True),
-        ("2015-08-15", "2015-08", False),
-        ("2015-09-01", "2015-08", True),
-        ("2015-10-01", "2015", False),
-    ],
-)
+DATES = [
+    ("2015-08-02", "2015-08-01", True),
+    ("2015-08-01", "2015-08-01", False),
+    ("2015-08-01T18:00:00Z", "2015-08-01T06:00:00Z", False),
+    # 04:30 UTC on the 2nd, written as the 1st: after the outcome at 01:00 UTC on the 2nd.
+    ("2015-08-02T01:00:00Z", "2015-08-01T23:30:00-05:00", False),
+    # 20:00 UTC on the 1st, written as the 2nd: the measurement at 22:00 UTC on the 1st comes after it.
+    ("2015-08-02T09:00:00+13:00", "2015-08-01T22:00:00Z", False),
+    ("2015-08-02T01:00:00Z", "2015-08-01T23:30:00+02:00", True),
+    ("2015-08-15", "2015-08", False),
+    ("2015-09-01", "2015-08", True),
+    ("2015-10-01", "2015", False),
+]
+
+
 def test_no_time_zone_and_no_partial_date_carries_a_fhir_measurement_past_the_outcome(
-    fhir: Any, derive: Callable[..., Any], pick: str, outcome: str, measured: str, is_used: bool
+    fhir: Any, derive_every_pick: Callable[..., Any]
 ) -> None:
-    fhir.patient("a").watched("a").condition("a", outcome).systolic("a", measured, 150)
+    for number, (outcome, measured, _) in enumerate(DATES):
+        key = f"p{number}"
+        fhir.patient(key).watched(key).condition(key, outcome).systolic(key, measured, 150)
 
-    derived = derive(fhir.write(), "patient systolic event", kind="fhir", systolic=after_index(pick))
+    derived = derive_every_pick(fhir.write(), kind="fhir")
 
-    assert derived.rows == [{"patient": "a", "systolic": 150.0 if is_used else None, "event": True}]
-    assert derived.report.columns["systolic"].counts["held-back"] == (0 if is_used else 1)
+    used = [150.0 if is_used else None for _, _, is_used in DATES]
+    for pick in PICKS:
+        assert [row[pick] for row in derived.rows] == used
+        assert derived.report.columns[pick].counts["held-back"] == used.count(None)
+    assert all(row["event"] for row in derived.rows)
 
 
 @pytest.mark.parametrize("outcome", ["2015-06-01", "2015-05-31", "2015-06", "2015", "2015-06-02T00:30:00+02:00"])
