@@ -37,8 +37,8 @@ def test_a_name_that_is_accepted_stays_inside_the_store(name: str) -> None:
     except UsageError:
         return
 
-    joined = posixpath.normpath(posixpath.join("/root/store", accepted))
-    assert joined == f"/root/store/{name}"
+    joined = posixpath.normpath(posixpath.join("/base/store", accepted))
+    assert joined == f"/base/store/{name}"
     assert "%" not in name
     assert "\\" not in name
 
