@@ -140,7 +140,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def _check_precision(self) -> None:
         if self.datatype != "number" and (self.decimals is not None or self.precision != "double"):
-            self._refuse(f"decimals or precision on a {self.datatype}", "only a number has them")
+            self._refuse(f"decimals or precision on a column of type {self.datatype}", "only a number has them")
         if self.decimals is not None and not 0 <= self.decimals <= MAX_DECIMALS:
             self._refuse("its decimals are out of range", f"0 to {MAX_DECIMALS} decimal places")
         if self.decimals is not None and self.precision != "double":

@@ -26,8 +26,11 @@ def test_the_form_of_the_reference_page_parses() -> None:
     example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
     assert example is not None
 
-    dictionary = parse_dictionary_toml(example[1], file="dictionary.toml")
+    steward = parse_steward_dictionary(example[1], file="dictionary.toml")
 
+    dictionary = steward.dictionary
+    assert steward.sources["cholesterol"] == ColumnSource(name="Chol_mmol", unit="mmol/L")
+    assert steward.catalogue.publisher is not None
     assert {column.datatype for column in dictionary.columns} == {"number", "integer", "boolean", "category", "date"}
     assert {column.role for column in dictionary.columns} == {"factor", "outcome", "time", "id", "filter"}
 

@@ -80,6 +80,12 @@ def test_an_unknown_field_is_refused() -> None:
         ({"loinc": "cholesterol"}, "'chol'.*LOINC"),
         ({"snomed": "12"}, "'chol'.*SNOMED"),
         ({"omop": 0}, "'chol'.*OMOP"),
+        ({"description": "x" * 1001}, "'chol'.*description"),
+        ({"decimals": -1}, "'chol'.*decimals are out of range"),
+        ({"decimals": 10}, "'chol'.*decimals are out of range"),
+        ({"decimals": 1, "precision": "single"}, "'chol'.*at once"),
+        ({"datatype": "integer", "decimals": 0}, "'chol'.*decimals or precision on a column of type integer"),
+        ({"datatype": "integer", "precision": "single"}, "'chol'.*decimals or precision on a column of type integer"),
     ],
 )
 def test_a_contradictory_column_is_refused_by_name(changes: dict[str, Any], said: str) -> None:
@@ -87,6 +93,12 @@ def test_a_contradictory_column_is_refused_by_name(changes: dict[str, Any], said
         column(**changes)
 
     assert caught.value.hint
+
+
+def test_a_number_may_say_its_decimals_or_that_single_precision_is_enough() -> None:
+    assert column(decimals=0).precision == "double"
+    assert column(decimals=9).decimals == 9
+    assert column(precision="single").decimals is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from heartify.cohort.dictionary_writing import DraftNotes, quote, write_steward_
 from heartify.cohort.sources.raw_table import RawTable
 from heartify.cohort.steward_dictionary import StewardDictionary
 from heartify.errors import InputError
-from heartify.protocol.dictionary import DataDictionary, Level
+from heartify.protocol.dictionary import MAX_TEXT, DataDictionary, Level
 
 TALLER_CM = 5.0
 TALLER_ROWS = 50
@@ -77,7 +77,7 @@ def draft_dictionary(raw: RawTable, *, random: np.random.Generator) -> DraftDict
             hint=f"codes need {MIN_ROWS} rows to be named; write the dictionary by hand",
         )
     dictionary = DataDictionary(
-        title=f"Draft from {source.name}"[:1000],
+        title=f"Draft from {source.name}"[:MAX_TEXT],
         description="",
         columns=tuple(draft.column for draft in found if draft.column is not None),
     )
@@ -115,6 +115,8 @@ def _draft_column(raw: RawColumn) -> ColumnDraft:
 def _unfit(raw: RawColumn) -> str | None:
     """Return why a column can't be drafted, whatever its texts are; None when it can."""
     profile = raw.profile
+    if not 0 < len(raw.source_name) <= MAX_TEXT:
+        return "it has no name, or an overlong one"
     if profile.known == 0:
         return "nothing but missing values"
     identifier = direct_identifier(raw.source_name)
@@ -130,7 +132,7 @@ def _distinct_titles(drafts: Mapping[str, ColumnDraft]) -> dict[str, ColumnDraft
     """Add the source's name to titles that would stand twice."""
     titles = collections.Counter(draft.column.title for draft in drafts.values() if draft.column is not None)
     return {
-        name: _with_column(draft, title=f"{draft.column.title} ({name})"[:1000])
+        name: _with_column(draft, title=f"{draft.column.title} ({name})"[:MAX_TEXT])
         if draft.column is not None and titles[draft.column.title] > 1
         else draft
         for name, draft in drafts.items()

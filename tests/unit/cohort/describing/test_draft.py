@@ -110,6 +110,7 @@ def test_datatypes_follow_from_what_all_texts_have_in_common(draft, texts, datat
         ("x", ["", "NA"] * 50, "nothing but missing"),
         ("x", [f"+49 30 12345{row % 40:02}" for row in range(100)], "look like phone"),
         ("x", [f"C{row % 40}" for row in range(100)], "no code has 10 rows"),
+        ("", spread(1, 90), "no name"),
     ],
 )
 def test_what_is_no_column_for_a_lab_is_left_out_with_a_reason(draft, name, texts, reason):
