@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -149,26 +150,35 @@ def test_a_production_policy_refuses_simulated_evidence(world: DemoWorld) -> Non
     assert hospital_of(world, "hungarian").hospital.status().releases[-1].deal != record.deal_id
 
 
-def flip_byte(folder: Path) -> None:
-    path = min(folder.glob("*.parquet"))
+def flip_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
 
 
-def truncate(folder: Path) -> None:
-    path = min(folder.glob("*.parquet"))
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
+
+
+def objects_folder(world: DemoWorld, name: str) -> Path:
+    return version_folder(world, name).parent / "objects"
+
+
+def files_of(world: DemoWorld, name: str) -> dict[tuple[str, int], Path]:
+    manifest = json.loads((version_folder(world, name) / "manifest.json").read_bytes())
+    folder = objects_folder(world, name)
+    return {(e["column"], e["part"]): folder / e["digest"].removeprefix("0x") for e in manifest["columns"]}
 
 
 @pytest.mark.parametrize("damage", [flip_byte, truncate])
 def test_damaged_ciphertext_fails_the_deal_and_refunds_everything(
     world: DemoWorld, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    folder = version_folder(world, "cleveland")
+    folder = objects_folder(world, "cleveland")
     shutil.copytree(folder, tmp_path / "good")
     before = lab_wealth(world)
-    damage(folder)
+    for path in files_of(world, "cleveland").values():
+        damage(path)
     try:
         record = run(world, min_grants=1)
     finally:
@@ -179,11 +189,11 @@ def test_damaged_ciphertext_fails_the_deal_and_refunds_everything(
 
 
 def test_files_swapped_between_hospitals_fail_the_deal(world: DemoWorld, tmp_path: Path) -> None:
-    folder, other = version_folder(world, "cleveland"), version_folder(world, "hungarian")
+    folder, others = objects_folder(world, "cleveland"), files_of(world, "hungarian")
     shutil.copytree(folder, tmp_path / "good")
     before = lab_wealth(world)
-    for path in folder.glob("*.parquet"):
-        shutil.copy(other / path.name, path)
+    for place, path in files_of(world, "cleveland").items():
+        shutil.copy(others[place], path)
     try:
         record = run(world, min_grants=1)
     finally:

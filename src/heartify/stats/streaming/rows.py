@@ -1,6 +1,6 @@
 """Rows that are too many to hold: a hospital's complete cases in chunks that can be loaded again and again.
 
-A chunk comes as columns, because that is how encrypted Parquet decodes: one array a column, of any real type, never
+A chunk comes as columns, because that is how an encrypted dataset decodes: one array a column, of any real type, never
 copied into a matrix as a whole. Where the chunks come from (memory, a decrypted file) is the source's business; `load`
 must be callable from several threads at once and give the same rows every time.
 """
