@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from heartify.broker.database import open_database
 from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
@@ -28,6 +27,7 @@ from heartify.hospital.publishing.journal import JournalFolder
 from heartify.hospital.publishing.open_source import CohortSource, open_source
 from heartify.hospital.publishing.ports import Ports
 from heartify.hospital.publishing.publish import Published, publish
+from heartify.hospital.publishing.survey_step import sampling
 from heartify.hospital.publishing.terms import NO_DECISIONS, Decisions, PublishTerms, Report, report_nothing
 from heartify.hospital.withdrawal import WithdrawalPorts, withdraw_version
 from heartify.market.catalogue import policy_file
@@ -153,7 +153,7 @@ class Hospital:
         with open_source(cohort, self.home.work_folder) as (rows, _):
             return survey_rows(
                 rows,
-                random=np.random.default_rng(),
+                random=sampling(rows),
                 today=dt.datetime.now(dt.UTC).date(),
                 report=lambda done, fraction: report("reading", done, fraction),
             )

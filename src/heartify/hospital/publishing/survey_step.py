@@ -6,8 +6,10 @@ version. What the pass leaves for the second one is in the journal's folder; non
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from heartify.cohort.catalogue.documents import build_documents
@@ -77,7 +79,7 @@ def survey_cohort(
     try:
         survey = survey_rows(
             LedgeredRows(rows, ledger),
-            random=ports.generator(),
+            random=sampling(rows),
             today=ports.today,
             report=lambda done, fraction: report("reading", done, fraction),
         )
@@ -110,6 +112,15 @@ def survey_cohort(
         report=decided,
         changes=changes,
     )
+
+
+def sampling(rows: PatientRows) -> np.random.Generator:
+    """Return the generator that chooses a survey's sample: the same source has the same sample, and the same findings.
+
+    So what a steward saw when checking is what publishing finds. The twin is drawn from fresh randomness instead.
+    """
+    told = rows.fingerprint() or rows.dictionary.digest()
+    return np.random.Generator(np.random.Philox(int.from_bytes(hashlib.sha256(told.encode()).digest()[:16], "big")))
 
 
 def _documents(ports: Ports, terms: PublishTerms, survey: Survey, dataset: str) -> dict[str, bytes]:
