@@ -10,6 +10,7 @@ from heartify.cohort.dictionary_toml import (
     CatalogueDetails,
     ColumnSource,
     Organisation,
+    StewardDictionary,
     load_dictionary_toml,
     load_steward_dictionary,
     parse_dictionary_toml,
@@ -203,3 +204,11 @@ def test_a_reviewed_draft_is_a_dictionary_like_any_other(tmp_path: Path) -> None
 def test_a_deeply_nested_file_is_refused() -> None:
     with pytest.raises(DocumentError, match=r"d\.toml"):
         parse_dictionary_toml("x = " + "[" * 100_000, file="d.toml")
+
+
+def test_a_source_of_no_column_is_refused() -> None:
+    dictionary = parse_dictionary_toml(HEAD + AGE, file="d.toml")
+
+    assert StewardDictionary(dictionary, {"age": ColumnSource(name="Alter")}).sources["age"].name == "Alter"
+    with pytest.raises(DocumentError, match="belongs to no column"):
+        StewardDictionary(dictionary, {"height": ColumnSource(name="Groesse")})

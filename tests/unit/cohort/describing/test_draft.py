@@ -159,6 +159,8 @@ def test_an_id_that_repeats_is_doubted(draft):
         (["9"] * 20 + ["1", "2", "3", "4"] * 20, ("", "9")),
         (["9"] * 20 + ["5", "6", "7", "8"] * 20, ("",)),
         (["9"] * 20 + ["0", "1"] * 40, ("", "9")),
+        (["-1"] * 20 + ["1", "2", "3", "4"] * 20, ("", "-1")),
+        (["-1"] * 20 + ["-2", "0", "1", "2"] * 20, ("",)),
     ],
 )
 def test_missing_codes_are_words_that_mean_it_and_numbers_that_stand_apart(draft, texts, codes):
@@ -274,3 +276,24 @@ def test_the_sample_is_bounded_and_uniform(memory_table):
 def _wide(heights: list[str]) -> list[str]:
     """Spread heights over more distinct values than a code has."""
     return [str(int(height) + (row // 2) % 12) for row, height in enumerate(heights)]
+
+
+def test_a_coded_sex_stays_open_with_few_heights_or_codes_that_are_no_numbers(draft):
+    few = draft({"sex": ["1", "2"] * 30, "height": _wide(["165", "178"] * 30)})
+    letters = draft({"sex": ["x1", "x2"] * 100, "height": _wide(["165", "178"] * 100)})
+
+    for found in (few, letters):
+        assert all("(describe)" in level.label for level in found.steward.dictionary.column("sex").levels)
+
+
+def test_a_name_without_letters_is_described_by_its_values(draft):
+    (column,) = draft({"%%": spread(1, 90)}).steward.dictionary.columns
+
+    assert (column.name, column.title, column.datatype) == ("column_1", "%%", "integer")
+
+
+def test_nothing_but_missing_codes_are_values_after_all(draft):
+    column = draft({"x": ["999"] * 50 + ["-9"] * 50, "sex": SEX}).steward.dictionary.column("x")
+
+    assert column.missing_codes == ("",)
+    assert column.level_codes == ("-9", "999")

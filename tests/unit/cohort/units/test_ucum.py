@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from heartify.cohort.describing.vocabulary import VOCABULARY, ranges_by_unit
+from heartify.cohort.units.grammar import ucum_grammar
 from heartify.cohort.units.ucum import find_factor, parse_unit, strip_annotations
 from heartify.errors import DocumentError, InputError
 from heartify.protocol.plausible_ranges import RANGES, UNITS
@@ -57,3 +58,12 @@ def test_every_unit_of_our_own_tables_is_ucum():
     units |= {entry.unit for known in VOCABULARY for entry in ranges_by_unit(known.quantity)}
 
     assert all(parse_unit(unit, where="here").text for unit in units)
+
+
+def test_the_grammar_alone_finds_no_line_between_what_it_does_not_know():
+    grammar = ucum_grammar()
+
+    assert grammar.line("foo", "kg") is None
+    assert grammar.line("[pH]", "[pH]") is None
+    assert grammar.line("kg", "m") is None
+    assert grammar.line("kg", "g") == (1000.0, 0.0)
