@@ -79,10 +79,8 @@ def _show(count: int) -> int | None:
 
 
 def _hide_smallest(cells: ShownCells) -> ShownCells:
-    """Hide the smallest shown level, the first of several; without one, the number of missing values."""
+    """Hide the smallest shown level, the first of several."""
     shown = [(count, position) for position, count in enumerate(cells.levels) if count is not None]
-    if not shown:
-        return ShownCells(cells.levels, None)
     _, hidden = min(shown)
     levels = tuple(None if position == hidden else count for position, count in enumerate(cells.levels))
     return ShownCells(levels, cells.missing)

@@ -42,6 +42,7 @@ class ShownNumbers:
     sd: float | None = None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # sums of absurd sizes: they come out as not finite, and aren't shown
 def show_numbers(values: FloatArray, *, least_step: float) -> ShownNumbers:
     """Summarise the known values of a column; `least_step` is the step in which its values come (0: any)."""
     if values.size < MIN_CELL:
@@ -96,6 +97,4 @@ def _is_dominated(ordered: FloatArray) -> bool:
     """Apply the n-k rule (2, 90 %) and the p-ratio rule (10 %) to the sizes of the values."""
     sizes = np.sort(np.abs(ordered))
     total, largest, second = float(sizes.sum()), float(sizes[-1]), float(sizes[-2])
-    if total == 0.0:
-        return False
     return largest + second >= DOMINANT_SHARE * total or total - largest - second < DOMINANCE_REST * largest

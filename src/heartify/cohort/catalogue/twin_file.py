@@ -64,13 +64,13 @@ def encode_twin(model: TwinModel, dictionary: DataDictionary, drawn: Sequence[Fl
     return file.getvalue().encode()
 
 
-def parse_twin(data: bytes, dictionary: DataDictionary) -> pa.Table:
+def parse_twin(data: bytes, dictionary: DataDictionary, *, max_bytes: int = MAX_TWIN_BYTES) -> pa.Table:
     """Parse a twin into the table form of the dictionary, without the mark.
 
     Raises InputError when a row isn't marked as synthetic, or the file doesn't follow the dictionary.
     """
-    if len(data) > MAX_TWIN_BYTES:
-        raise InputError(f"{TWIN_FILE}: larger than {MAX_TWIN_BYTES} bytes")
+    if len(data) > max_bytes:
+        raise InputError(f"{TWIN_FILE}: larger than {max_bytes} bytes")
     _check_marks(data)
     return parse_csv(data, dictionary, file=TWIN_FILE, ignore=(MARK_COLUMN,))
 

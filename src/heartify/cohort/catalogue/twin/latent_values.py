@@ -52,9 +52,9 @@ def unit_step(column: Column, known: FloatArray) -> float:
     if column.decimals is not None:
         return float(10.0**-column.decimals)
     low, high = np.quantile(known, (0.05, 0.95))
-    fine_enough = float(high - low) / UNITS_PER_SPREAD
+    fine_enough = float(high) / UNITS_PER_SPREAD - float(low) / UNITS_PER_SPREAD
     for decimals in range(MAX_DECIMALS):
-        off = np.abs(known - np.round(known, decimals)) > 1e-9 * np.maximum(1.0, np.abs(known))
+        off = np.abs(known - np.round(known, decimals)) > 1e-9 * np.abs(known)
         if np.count_nonzero(off) < EXCEPTIONS or 10.0**-decimals <= fine_enough:
             return float(10.0**-decimals)
     return float(10.0**-MAX_DECIMALS)

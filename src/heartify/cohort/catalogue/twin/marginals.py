@@ -7,7 +7,6 @@ rules would hide is replaced by what the public dictionary alone allows, and the
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +16,7 @@ from heartify.cohort.catalogue.coarse_steps import round_to_step, step_below
 from heartify.cohort.catalogue.shown_numbers import FEW_DISTINCT
 from heartify.cohort.catalogue.twin.latent_values import FloatArray, has_levels
 from heartify.disclosure.cohort_rules import MIN_CELL
-from heartify.disclosure.rounding import round_count
+from heartify.disclosure.rounding import LARGEST_MAGNITUDE, round_count
 from heartify.protocol.dictionary import Column
 
 MAX_KNOTS = 41
@@ -100,8 +99,8 @@ def _any_limits(column: Column) -> tuple[float, float]:
 def _level_shares(column: Column, known: FloatArray, order: FloatArray | None) -> Marginal:
     values, counts = np.unique(known, return_counts=True)
     kept = counts >= MIN_CELL
-    if np.count_nonzero(kept) < 2:
-        return undisclosed_marginal(column)  # nearly all alike: rule 11 doesn't let that be told
+    if np.count_nonzero(kept) < 2 or np.abs(values).max() > LARGEST_MAGNITUDE:
+        return undisclosed_marginal(column)  # nearly all alike: rule 11 doesn't let that be told; or no measurement
     values, rounded = values[kept], np.array([round_count(int(count)) for count in counts[kept]], np.float64)
     if order is not None:
         places = np.argsort(order[values.astype(np.int64)], kind="stable")
@@ -113,6 +112,8 @@ def _quantile_curve(column: Column, ordered: FloatArray) -> Marginal:
     n = ordered.size
     number = min(MAX_KNOTS, (n - 2 * MIN_CELL) // MIN_CELL + 1)
     shares = np.linspace(MIN_CELL / n, 1 - MIN_CELL / n, number)
+    if max(-ordered[0], ordered[-1]) > LARGEST_MAGNITUDE:
+        return undisclosed_marginal(column)
     exact = np.quantile(ordered, shares)
     p05, p25, p75, p95 = np.quantile(ordered, (0.05, 0.25, 0.75, 0.95))
     spread = float(p75 - p25) or float(p95 - p05) / 2 or float(exact[-1] - exact[0])
@@ -126,6 +127,4 @@ def _quantile_curve(column: Column, ordered: FloatArray) -> Marginal:
     high = knots[-1] + (knots[-1] - knots[-2]) * (1 - shares[-1]) / (shares[-1] - shares[-2])
     # The tails run on in a straight line; a quantity that is nowhere negative stays so.
     low = max(low, 0.0) if knots[0] >= 0.0 else low
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return undisclosed_marginal(column)
     return QuantileCurve(np.concatenate(([0.0], shares, [1.0])), np.concatenate(([low], knots, [high])), told=True)

@@ -46,8 +46,6 @@ def normal_scores(values: FloatArray) -> NormalScores | None:
     densities = np.where(np.isfinite(edges), np.exp(-(np.nan_to_num(edges, posinf=0, neginf=0) ** 2) / 2), 0.0)
     densities /= np.sqrt(2 * np.pi)
     means = (densities[:-1] - densities[1:]) / np.diff(bounds)
-    if means.size < 2:
-        return None
     scores = np.full(values.size, np.nan, np.float32)
     scores[known] = means[group][inverse]
     return NormalScores(scores, _coefficients(edges, densities, means))

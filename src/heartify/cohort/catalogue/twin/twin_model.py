@@ -54,11 +54,6 @@ class TwinModel:
     correlations: FloatArray
     rows: int
 
-    @property
-    def told(self) -> bool:
-        """Return whether anything was learnt from the cohort at all."""
-        return any(column.marginal.told for column in self.columns)
-
 
 def estimate_model(
     sample: pa.Table, dictionary: DataDictionary, *, rows: int, exclude: Collection[str] = ()
