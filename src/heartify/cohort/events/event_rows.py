@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from heartify.cohort.events.derivation import EXCLUSIONS, Derivation
-from heartify.cohort.events.event_source import EventSource, Loaded, open_source
+from heartify.cohort.events.event_source import EventSource, Loaded, ReportFraction, open_source
 from heartify.cohort.events.event_store import EventStore
 from heartify.cohort.events.index_dates import find_index_dates, number_patients
 from heartify.cohort.events.mapping import Mapping
@@ -51,9 +51,10 @@ class EventRows:
         *,
         work_folder: Path,
         memory_bytes: int = MEMORY_BYTES,
+        report: ReportFraction | None = None,
     ) -> None:
         self._source, self._mapping, self._dictionary = source, mapping, dictionary
-        self._work_folder, self._memory_bytes = work_folder, memory_bytes
+        self._work_folder, self._memory_bytes, self._tell = work_folder, memory_bytes, report
         self._store: EventStore | None = None
         self._close: weakref.finalize[..., EventRows] | None = None
         self._derived_from: str | None = None
@@ -156,6 +157,8 @@ class EventRows:
 
     def _report(self, fraction: float | None) -> None:
         self._fraction = None if fraction is None else LOADING_SHARE * min(fraction, 1.0)
+        if self._tell is not None:
+            self._tell(self._fraction)
 
 
 def open_events(
@@ -166,10 +169,12 @@ def open_events(
     work_folder: Path,
     password_file: Path | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    report: ReportFraction | None = None,
 ) -> EventRows:
     """Open a folder of OMOP tables or FHIR files, or an OMOP database, as rows of patients.
 
     `source` is a folder, or a SQLAlchemy address without a password. Nothing but names and columns is read yet.
+    `report` is told the fraction done while the source is read, before the first batch comes.
 
     Raises InputError when mapping, dictionary and source do not fit together.
     """
@@ -180,6 +185,7 @@ def open_events(
         steward.dictionary,
         work_folder=work_folder,
         memory_bytes=memory_bytes,
+        report=report,
     )
 
 

@@ -52,13 +52,17 @@ def load_fhir(files: list[Path], needs: Needs, store: EventStore, report: Report
     events, rows, done = FhirEvents(needs), Rows(), 0
     counts = rows.counts
     for path in files:
-        kind = path.name.split(".")[0].split("_")[0].split("-")[0]
-        decoder = build_decoder(RESOURCES[kind])
-        for number, line in _lines(path):
-            where = f"{path.name}: line {number}"
-            events.add(parse_resource(line, decoder, where=where), rows, where=where)
-            if len(rows.record) >= FLUSH_RESOURCES:
-                _flush(rows, store)
+        decoder = build_decoder(RESOURCES[re.split("[._-]", path.name)[0]])
+        try:
+            with path.open("rb") as raw, _unpacked(raw, path) as file:
+                for number, line in _lines(file, path.name):
+                    where = f"{path.name}: line {number}"
+                    events.add(parse_resource(line, decoder, where=where), rows, where=where)
+                    if len(rows.record) >= FLUSH_RESOURCES:
+                        _flush(rows, store)
+                        report(done + raw.tell())
+        except (OSError, EOFError, zlib.error) as exc:
+            raise InputError(f"{path.name}: cannot read the file, or it is not whole", hint="export it anew") from exc
         done += path.stat().st_size
         report(done)
     _flush(rows, store)
@@ -73,27 +77,23 @@ def _flush(rows: Rows, store: EventStore) -> None:
         collected.clear()
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _unpacked(raw: BinaryIO, path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.GzipFile(fileobj=raw, mode="rb") if path.suffix == ".gz" else raw
+
+
+def _lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[tuple[int, bytes]]:
     """Yield (line number, line) of the lines that aren't blank.
 
-    Raises InputError when the file cannot be read or a line is too long.
+    Raises InputError when a line is too long.
     """
-    try:
-        with _open(path) as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise InputError(
-                        f"{path.name}: line {number}: longer than {MAX_LINE_BYTES} bytes",
-                        hint="expected NDJSON: one resource on each line",
-                    )
-                line = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
-                if line:
-                    yield number, line
-    except (OSError, EOFError, zlib.error) as exc:
-        raise InputError(f"{path.name}: cannot read the file, or it is not whole", hint="export it anew") from exc
-
-
-def _open(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise InputError(
+                f"{name}: line {number}: longer than {MAX_LINE_BYTES} bytes",
+                hint="expected NDJSON: one resource on each line",
+            )
+        line = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if line:
+            yield number, line

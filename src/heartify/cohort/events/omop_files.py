@@ -49,9 +49,9 @@ class OmopFiles:
         for path in self._parts[table.name]:
             start, row = self.bytes_read, 1
             for raw in _read(path, table):
+                self.bytes_read = min(start + path.stat().st_size, self.bytes_read + raw.nbytes)
                 yield typed_rows(raw, table, first_row=row)
                 row += raw.num_rows
-                self.bytes_read = min(start + path.stat().st_size, self.bytes_read + raw.nbytes)
             self.bytes_read = start + path.stat().st_size
 
 

@@ -65,6 +65,8 @@ def load_omop(
     needed |= {layout.DEATH} if needs_death else set()
     needed |= {layout.VISIT} if needs.of("visit") else set()
     needed |= {layout.CONDITION} if needs.of("condition") else set()
+    needed |= {layout.MEASUREMENT} if needs.of("measurement") else set()
+    needed |= {layout.OBSERVATION} if needs.of("answer") and not tables.has(layout.MEASUREMENT) else set()
     for table in sorted(needed, key=lambda table: table.name):
         if not tables.has(table):
             raise InputError(f"the source has no table {table.name}", hint="the mapping needs it: add it")

@@ -53,6 +53,21 @@ def test_the_fraction_grows_to_one_and_begins_anew(source: Path, open_rows: Call
     assert (before, seen, after) == (0.0, [1.0], 0.0)
 
 
+def test_reading_the_source_is_told_to_who_asks_before_the_first_batch(
+    source: Path, open_rows: Callable[..., EventRows]
+) -> None:
+    told: list[float | None] = []
+
+    with open_rows(source, NAMES, kind="omop", report=told.append) as rows:
+        next(rows.batches())
+        before_first_batch = list(told)
+
+    numbers = [fraction for fraction in before_first_batch if fraction is not None]
+    assert len(numbers) == len(before_first_batch) >= 3
+    assert numbers == sorted(numbers)
+    assert 0 < numbers[0] < numbers[-1] <= 0.8
+
+
 def test_the_fingerprint_follows_files_mapping_and_dictionary(
     source: Path, open_rows: Callable[..., EventRows]
 ) -> None:

@@ -172,7 +172,7 @@ def test_whole_numbers_with_a_zero_fraction_are_whole_numbers(omop: Any, derive:
     assert derive(omop.write(), "patient systolic", kind="omop").rows == [{"patient": "1", "systolic": 120.0}]
 
 
-@pytest.mark.parametrize("table", ["PERSON", "OBSERVATION_PERIOD", "CONDITION_OCCURRENCE"])
+@pytest.mark.parametrize("table", ["PERSON", "OBSERVATION_PERIOD", "CONDITION_OCCURRENCE", "MEASUREMENT"])
 def test_a_table_that_the_mapping_needs_must_be_there(source: Path, derive: Callable[..., Any], table: str) -> None:
     (source / f"{table}.csv").unlink()
 
