@@ -213,7 +213,7 @@ def test_every_value_of_every_form_survives_whatever_the_parts_and_batches(
 
 @BOUNDED
 @given(cohort=cohorts(), repeats=st.sampled_from([1, 60]), part_rows=st.sampled_from([512, 2**22]))
-def test_sizes_are_those_of_a_cohort_of_as_many_rows_that_knows_nothing(
+def test_file_sizes_do_not_depend_on_values(
     cohort: tuple[DataDictionary, list[list[Any]]], repeats: int, part_rows: int
 ) -> None:
     dictionary, cells = cohort

@@ -62,7 +62,7 @@ class DecodedBlock:
         A decimal comes out as the nearest number that `out` can hold, since it is one division of exact numbers.
         """
         form = self.form
-        exact = out.dtype == np.float64 or max(abs(form.low), abs(form.high) + 1) < _MAX_EXACT_SINGLE
+        exact = out.dtype == np.float64 or max(abs(form.low), abs(form.high), form.missing_code) <= _MAX_EXACT_SINGLE
         if form.kind == "codes" and not exact:
             double = np.empty(out.shape, np.float64)
             self.write_real(double)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heartify.cohort.encrypted.bit_planes import CodeArray, code_type, pack
-from heartify.cohort.encrypted.stored_form import INT32_MISSING, INT64_MISSING, StoredForm
+from heartify.cohort.encrypted.stored_form import INT32_MISSING, INT64_MISSING, MAX_EXACT_INTEGER, StoredForm
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column
 
@@ -72,19 +72,19 @@ def _encode_whole_numbers(
 def _encode_numbers(values: npt.NDArray[np.float64], column: Column, form: StoredForm) -> StoredArray:
     known = ~np.isnan(values)
     numbers = values[known]
-    if numbers.size and not _is_within(numbers, column):
-        _refuse_limits(column)
     steps = _whole_steps(numbers, column)
     stored = missing_values(form, values.size)
-    if form.kind != "codes":
-        with np.errstate(over="ignore"):
-            stored[known] = numbers
-        if not np.isfinite(stored[known]).all():
+    if form.kind == "codes":
+        if steps.size and not (form.low <= steps.min() and steps.max() <= form.high):
             _refuse_limits(column)
+        stored[known] = (steps - form.low).astype(np.int64)
         return stored
-    if numbers.size and not (form.low <= steps.min() and steps.max() <= form.high):
+    if numbers.size and not _is_within(numbers, column):
         _refuse_limits(column)
-    stored[known] = (steps - form.low).astype(np.int64)
+    with np.errstate(over="ignore"):
+        stored[known] = numbers
+    if not np.isfinite(stored[known]).all():
+        _refuse_limits(column)
     return stored
 
 
@@ -96,8 +96,10 @@ def _whole_steps(numbers: npt.NDArray[np.float64], column: Column) -> npt.NDArra
     if column.decimals is None:
         return numbers
     step = 10.0**column.decimals
-    steps = np.rint(numbers * step)
-    if not np.array_equal(steps / step, numbers):
+    with np.errstate(over="ignore"):
+        steps = np.rint(numbers * step)
+    # Beyond 2^53 steps, doubles are further apart than decimals are: each is the nearest to one of them.
+    if not ((steps / step == numbers) | (np.abs(steps) > MAX_EXACT_INTEGER)).all():
         raise InputError(
             f"column '{column.name}': a value has more than the declared {column.decimals} decimal places",
             hint="declare more decimals, or leave them out",

@@ -90,12 +90,11 @@ class PartWriter:
         sealed = self.cipher.seal(self._blocks + 1, packed, is_last=is_last)
         try:
             # Opened for each block: a version may have more columns than a process may have files.
-            with self.path.open("ab", buffering=0) as file:
-                written = file.write(sealed)
+            with self.path.open("r+b") as file:
+                file.seek(0, os.SEEK_END)
+                file.write(sealed)
         except OSError as exc:
             raise _disk_error(exc) from exc
-        if written != len(sealed):
-            raise ServiceError("cannot write a part of the version: the disk is full", hint="make room and go on")
         self._blocks, self._filled = self._blocks + 1, 0
 
 

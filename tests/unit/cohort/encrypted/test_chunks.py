@@ -311,6 +311,11 @@ def test_a_wrong_digest_is_told_in_place_of_what_a_computation_made_of_it(versio
     assert isinstance(caught.value.__context__, SeparationError)
 
 
+def test_an_interrupt_passes_at_once(version: Any) -> None:
+    with pytest.raises(KeyboardInterrupt), open_rows(version):
+        raise KeyboardInterrupt
+
+
 def test_an_error_of_the_computation_passes_when_the_files_are_right(version: Any) -> None:
     with pytest.raises(SeparationError), open_rows(version):
         raise SeparationError

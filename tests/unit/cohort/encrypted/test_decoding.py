@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heartify.cohort.encrypted.bit_planes import code_type
 from heartify.cohort.encrypted.decoding import decode_block
 from heartify.cohort.encrypted.encoding import pack_values
-from heartify.cohort.encrypted.stored_form import stored_form
+from heartify.cohort.encrypted.stored_form import StoredForm, stored_form
 from heartify.errors import IntegrityError
 
 NAN = float("nan")
@@ -88,3 +89,35 @@ def test_kept_rows_are_those_that_were_chosen(forms: Any) -> None:
 
     assert block.has_missing
     assert out.tolist() == [18, 89]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "decimals"),
+    [(-8_388_000, 8_388_000, 0), (-16_777_216, 16_777_216, 0), (0, 9_000_000_000, 9), (-(2**40), 2**40, 3)],
+)
+def test_long_decimals_are_the_nearest_singles_too(low: int, high: int, decimals: int) -> None:
+    """Codes beyond 2^24 are no exact singles: they go through doubles."""
+    form = StoredForm("codes", (high - low + 1).bit_length(), low, high, decimals)
+    codes = np.random.default_rng(low & 0xFFFF).integers(0, high - low + 1, 512).astype(code_type(form.width_bits))
+    block = decode_block(pack_values(codes, form), 512, 512, form)
+    double, single = np.empty(512), np.empty(512, np.float32)
+
+    block.write_real(double)
+    block.write_real(single)
+
+    assert double.tolist() == [(low + code) / 10**decimals for code in codes.tolist()]
+    np.testing.assert_array_equal(single, double.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"), [(-128, 127, np.int8), (-(2**15), 2**15 - 1, np.int16), (100, 127, np.int8)]
+)
+def test_whole_numbers_fill_the_narrowest_type(low: int, high: int, kind: Any) -> None:
+    """Codes may be too large for the type that the values fit in."""
+    form = StoredForm("codes", (high - low + 1).bit_length(), low, high)
+    codes = np.linspace(0, high - low, 512).astype(code_type(form.width_bits))
+    out = np.empty(512, kind)
+
+    decode_block(pack_values(codes, form), 512, 512, form).write_integers(out)
+
+    assert out.tolist() == [low + code for code in codes.tolist()]

@@ -93,6 +93,12 @@ def test_a_date_at_the_reserved_day_is_refused() -> None:
         encode_values(pa.array([-(2**31)], pa.int32()).cast(pa.date32()), column("date"), stored_form(column("date")))
 
 
+def test_numbers_too_large_for_decimals_are_kept_as_they_are() -> None:
+    values = [123456789012345678.0, -1e300, 9007199254740993.0, 1.7976931348623157e308]
+
+    assert through(pa.array(values), column("number", decimals=9)) == values
+
+
 def test_single_precision_rounds_to_the_nearest_because_the_steward_declared_it() -> None:
     declared = column("number", precision="single", maximum=0.1)
 

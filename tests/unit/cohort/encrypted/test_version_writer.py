@@ -168,6 +168,32 @@ def test_a_folder_that_is_not_there_is_told_without_a_path(forms: Any, table: pa
     assert str(tmp_path) not in caught.value.message
 
 
+def test_a_part_that_somebody_removed_is_no_part(forms: Any, table: pa.Table, tmp_path: Path) -> None:
+    writer = new_writer(forms, tmp_path)
+    append(writer, table.slice(0, 100))
+    (tmp_path / "unfinished-00000").unlink()
+
+    with pytest.raises(ServiceError, match="cannot write a part"):
+        writer.finish()
+
+    assert writer.completed_parts() == ()
+
+
+def test_a_finished_part_that_cannot_get_its_name_is_no_part(forms: Any, table: pa.Table, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    writers = [new_writer(forms, tmp_path / name, random_bytes=lambda n: b"\7" * n) for name in ("first", "second")]
+    for writer in writers:
+        append(writer, table.slice(0, 100))
+    in_the_way = writers[0].finish()[0].object_name
+    (tmp_path / "second" / in_the_way).mkdir()
+
+    with pytest.raises(ServiceError, match="cannot write a part"):
+        writers[1].finish()
+
+    assert writers[1].completed_parts() == ()
+
+
 @pytest.mark.parametrize("part_rows", [0, 100, 513, 2**25])
 def test_parts_of_another_size_are_refused(part_rows: int, forms: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="multiple of 512"):
