@@ -320,3 +320,11 @@ def test_an_iteration_can_be_left_and_begun_anew(tmp_path: Path) -> None:
 
     assert 0 < (rows.fraction_read() or 0) <= 1
     assert sum(batch.num_rows for batch in rows.batches()) == 2 * BATCH_ROWS
+
+
+def test_the_option_utf_8_sig_is_utf_8() -> None:
+    assert read("x,c\n1,ü€\n".encode(), NAMED, encoding="utf-8-sig") == [{"x": 1.0, "c": "ü€"}]
+
+
+def test_bytes_in_memory_have_no_fingerprint() -> None:
+    assert CsvRows(MemoryBytes(b"x\n1\n", name="x.csv"), X).fingerprint() is None

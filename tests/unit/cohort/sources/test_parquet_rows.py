@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from heartify.cohort.dictionary_toml import ColumnSource
+from heartify.cohort.rows import BATCH_ROWS
 from heartify.cohort.sources.csv_source import load_rows
 from heartify.cohort.sources.parquet_raw import ParquetRaw
 from heartify.cohort.sources.parquet_rows import ParquetRows
@@ -337,3 +338,20 @@ def test_a_raw_table_is_flat_and_the_same_in_every_file(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_arrays([pa.array([1])] * 2, names=["x", "x"]), tmp_path / "c.parquet")
     with pytest.raises(InputError, match="two columns have one name"):
         ParquetRaw(tmp_path / "c.parquet")
+
+
+def test_rows_begin_anywhere_in_a_row_group_of_several_batches(tmp_path: Path) -> None:
+    values = pa.array(np.arange(2 * BATCH_ROWS + 10, dtype=np.float64))
+    rows = ParquetRows(write(tmp_path / "x.parquet", values), column("number"))
+
+    batches = list(rows.batches(BATCH_ROWS + 5))
+
+    assert pa.Table.from_batches(batches)["x"].equals(pa.chunked_array([values[BATCH_ROWS + 5 :]]))
+
+
+def test_a_level_of_a_file_without_arrow_schema_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    write(path, pa.array(["x", "2", None]).dictionary_encode(), store_schema=False)
+
+    assert load_rows(ParquetRows(path, column("category"))).column("x").to_pylist() == ["x", "2", None]
+    assert next(iter(ParquetRaw(path).batches()))["x"] == ["x", "2", None]
