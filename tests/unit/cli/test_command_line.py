@@ -92,7 +92,7 @@ def test_no_command_takes_a_password_or_key_in_argv(item):
     spelled = {option for parameter in command.params for option in parameter.opts}
 
     secret = {o for o in spelled if any(word in o for word in ("password", "secret", "private", "seed"))}
-    assert secret <= {"--password-file"}
+    assert secret <= {"--password-file", "--sql-password-file"}
 
 
 def test_heartify_alone_prints_help_and_succeeds(capsys):

@@ -50,7 +50,6 @@ def documents(number: int, rows: int, described: DataDictionary) -> VersionDocum
         part=0,
         first_row=0,
         padded_rows=padded_row_count(rows),
-        file="00000.parquet",
         size=1,
         digest=digest(number),
     )
