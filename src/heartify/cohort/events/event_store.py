@@ -93,6 +93,13 @@ class EventStore:
         if rows.num_rows:
             self._insert(table, rows)
 
+    def insert_records(self, rows: pa.Table, *, kind: int, identity: str) -> None:
+        """Note which rows were read, by kind and the column `identity`, each with a digest of all its columns."""
+        columns = ", ".join(f'"{name}"' for name in rows.column_names)
+        content = f"CAST(hash({columns}) >> 1 AS BIGINT)"
+        if rows.num_rows:
+            self._insert_selected("record", rows, f'CAST({kind} AS INTEGER), 0, "{identity}", {content}')
+
     def insert_lists(self, table: str, columns: Mapping[str, Sequence[object]]) -> None:
         """Add rows given as one list for each column of a table."""
         schema = _TABLES[table]
@@ -142,9 +149,12 @@ class EventStore:
         self.run(f"CREATE TABLE {name} ({columns})")
 
     def _insert(self, table: str, rows: pa.Table) -> None:
+        self._insert_selected(table, rows, "*")
+
+    def _insert_selected(self, table: str, rows: pa.Table, columns: str) -> None:
         self._connection.register("incoming", rows)
         try:
-            self.run(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - a name of ours
+            self.run(f"INSERT INTO {table} SELECT {columns} FROM incoming")  # noqa: S608 - names of ours
         finally:
             self._connection.unregister("incoming")
 

@@ -62,7 +62,8 @@ UNIT_CONCEPTS: dict[int, str] = {
     8512: "d",
     8523: "{ratio}",
 }
-OPERATORS: dict[int, str | None] = {4172703: None, 4171756: "<", 4171754: "<=", 4172704: ">", 4171755: ">="}
+EQUAL = "="
+OPERATORS: dict[int, str] = {4172703: EQUAL, 4171756: "<", 4171754: "<=", 4172704: ">", 4171755: ">="}
 SEXES: dict[int, str] = {8507: "male", 8532: "female", 8521: "other"}
 
 

@@ -6,7 +6,7 @@ concept's; when there is none, what the source wrote, which converts only if it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heartify.cohort.events import omop_layout as layout
-from heartify.cohort.events.event_store import DEATH, EVENT, PERIOD, PERSON, RECORD, EventStore
+from heartify.cohort.events.event_store import DEATH, EVENT, PERIOD, PERSON, EventStore
 from heartify.cohort.events.needs import Need, Needs
-from heartify.cohort.events.omop_concepts import OPERATORS, SEXES, Vocabulary, build_vocabulary
+from heartify.cohort.events.omop_concepts import EQUAL, OPERATORS, SEXES, Vocabulary, build_vocabulary
 from heartify.cohort.events.omop_layout import OmopTable
-from heartify.cohort.events.record_digest import record_digest
 from heartify.errors import InputError
 
 UNKNOWN_UNIT = "not a known concept"
 """No UCUM, so it never converts."""
 
 UNKNOWN_OPERATOR = "?"
+MAX_UNIT = 64
 MIDDLE_OF_YEAR, MIDDLE_OF_MONTH = "-07-01", "15"
 
 Report = Callable[[], None]
@@ -187,21 +187,26 @@ def _values(rows: pa.Table, need: Need, vocabulary: Vocabulary) -> _Values:
     no_text = pa.nulls(rows.num_rows, pa.string())
     if need.domain == "answer":
         levels = {concept: value for code, value in need.answers for concept in vocabulary.of([code])}
-        answers = rows["value_as_concept_id"].to_pylist()
-        return pa.array([levels.get(answer) for answer in answers], pa.float64()), no_text, no_text
+        return _look_up(rows["value_as_concept_id"], levels, pa.float64()), no_text, no_text
     if need.domain != "measurement":
         return pa.nulls(rows.num_rows, pa.float64()), no_text, no_text
-    concepts = rows["unit_concept_id"].to_pylist()
-    written = rows["unit_source_value"].to_pylist()
-    units = [
-        vocabulary.units.get(concept, UNKNOWN_UNIT) if concept else (text[:64] if text else None)
-        for concept, text in zip(concepts, written, strict=True)
-    ]
-    operators = [
-        OPERATORS.get(concept, UNKNOWN_OPERATOR) if concept else None
-        for concept in rows["operator_concept_id"].to_pylist()
-    ]
-    return rows["value_as_number"], pa.array(units, pa.string()), pa.array(operators, pa.string())
+    written = pc.utf8_slice_codeunits(rows["unit_source_value"], 0, MAX_UNIT)
+    unit = _of_concept(rows["unit_concept_id"], vocabulary.units, unknown=UNKNOWN_UNIT, otherwise=written)
+    operator = _of_concept(rows["operator_concept_id"], OPERATORS, unknown=UNKNOWN_OPERATOR, otherwise=no_text)
+    return rows["value_as_number"], unit, pc.if_else(pc.equal(operator, EQUAL), pa.scalar(None, pa.string()), operator)
+
+
+def _look_up(concepts: pa.ChunkedArray, names: Mapping[int, object], kind: pa.DataType) -> pa.ChunkedArray:
+    """Return what each concept stands for; null for a concept that isn't listed."""
+    return pa.array(names.values(), kind).take(pc.index_in(concepts, value_set=pa.array(names, pa.int64())))
+
+
+def _of_concept(
+    concepts: pa.ChunkedArray, names: Mapping[int, str], *, unknown: str, otherwise: pa.ChunkedArray
+) -> pa.ChunkedArray:
+    """Return each concept's name, `unknown` for one that isn't listed, `otherwise` where there is no concept (0)."""
+    is_given = pc.fill_null(pc.not_equal(concepts, 0), fill_value=False)
+    return pc.if_else(is_given, pc.fill_null(_look_up(concepts, names, pa.string()), unknown), otherwise)
 
 
 def _insert(store: EventStore, table: str, schema: pa.Schema, columns: list[pa.Array]) -> None:
@@ -209,20 +214,7 @@ def _insert(store: EventStore, table: str, schema: pa.Schema, columns: list[pa.A
 
 
 def _insert_records(store: EventStore, incoming: _Incoming) -> None:
-    """Note which rows were read, each with a digest of what it says."""
-    count = incoming.rows.num_rows
-    contents = zip(*(column.to_pylist() for column in incoming.rows.columns), strict=True)
-    _insert(
-        store,
-        "record",
-        RECORD,
-        [
-            pa.array([incoming.number] * count, pa.int32()),
-            pa.array([0] * count, pa.int64()),
-            incoming.rows[incoming.table.columns[0].name],
-            pa.array([record_digest(repr(row).encode())[0] for row in contents], pa.int64()),
-        ],
-    )
+    store.insert_records(incoming.rows, kind=incoming.number, identity=incoming.table.columns[0].name)
 
 
 def _keys(batch: pa.Table) -> pa.Array:
