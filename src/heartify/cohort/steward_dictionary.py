@@ -4,7 +4,7 @@ Only `StewardDictionary.dictionary` is published as it is. Where a column comes 
 with the hospital; catalogue details go into the catalogue record. Everything is checked when it is built; nothing here
 may hold a patient's value.
 
-Sources for the catalogue's fields: DCAT-AP 3.0, HealthDCAT-AP 1.0; ISO 3166-1 alpha-2; BCP 47.
+Sources for the catalogue's fields: DCAT-AP 3.0, HealthDCAT-AP Release 8; ISO 3166-1 alpha-2; BCP 47.
 """
 
 from __future__ import annotations
