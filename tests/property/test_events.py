@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from heartify.cohort.events import open_events, parse_mapping
 from heartify.cohort.events.event_dates import parse_fhir_date
+from heartify.cohort.events.event_rows import open_events
+from heartify.cohort.events.mapping import parse_mapping
 from heartify.cohort.steward_dictionary import CatalogueDetails, StewardDictionary
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary

@@ -34,6 +34,9 @@ def init(
     deployment: options.DeploymentFile,
     store: Annotated[str, typer.Option(help="Where encrypted versions go: a folder or any fsspec URL.")],
     broker_url: Annotated[str, typer.Option(help="Address at which pools reach the key broker.")],
+    public_store: Annotated[
+        str | None, typer.Option(help="Where others read the versions, if at another address of the same files.")
+    ] = None,
     home: Home = HOME,
     unsafe_trust_simulated_root: options.SimulatedRoot = None,
     password_file: options.PasswordFile = None,
@@ -51,6 +54,7 @@ def init(
         deployment=deployment,
         store_url=_absolute_store(store),
         broker_url=broker_url,
+        public_store_url=public_store,
         unsafe_simulated_root=unsafe_trust_simulated_root,
     )
     settings = hospital.settings

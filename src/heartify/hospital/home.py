@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from heartify.cohort.storage.store_url import parse_store_url
 from heartify.errors import InputError, UsageError
 from heartify.party.home import load_document
 from heartify.protocol.canonical import Address
@@ -25,7 +26,11 @@ INIT_HINT = "run `heartify hospital init` first, or give the right --home"
 
 
 class HospitalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What doesn't change after init. `store_url` is where versions lie, `broker_url` where the broker answers."""
+    """What doesn't change after init. `store_url` is where versions are put, `broker_url` where the broker answers.
+
+    `public_store_url` is where others read the versions, when that is another address of the same files, such as the
+    public side of a bucket.
+    """
 
     format: Literal["heartify.hospital/1"] = "heartify.hospital/1"
     name: Name
@@ -33,16 +38,26 @@ class HospitalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     broker: Address
     store_url: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
     broker_url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s]{1,240}\\Z")]
+    public_store_url: Annotated[str, msgspec.Meta(min_length=1, max_length=400)] | None = None
+
+    @property
+    def registered_store_url(self) -> str:
+        """Return the address that the market learns."""
+        return self.public_store_url or self.store_url
 
 
-def check_settings(name: str, store_url: str, broker_url: str) -> None:
+def check_settings(name: str, store_url: str, broker_url: str, public_store_url: str | None = None) -> None:
     """Check what a steward chooses at init, before anything is made: building a struct does not check its values.
 
     Raises:
         InputError: a value that the settings could not be read back with.
+        UsageError: a store's address is of no known kind, or holds a secret, which would go on chain.
     """
-    chosen = {"name": name, "store_url": store_url, "broker_url": broker_url}
+    chosen = {"name": name, "store_url": store_url, "broker_url": broker_url, "public_store_url": public_store_url}
     anybody = {"account": ZERO_ADDRESS, "broker": ZERO_ADDRESS}
+    for url in (store_url, public_store_url):
+        if url:
+            parse_store_url(url)
     try:
         msgspec.convert({**chosen, **anybody}, HospitalSettings)
     except msgspec.ValidationError as exc:

@@ -18,17 +18,24 @@ from heartify.broker.database import open_database
 from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
 from heartify.chain.deployment import load_deployment
 from heartify.cohort.storage.store import open_store
-from heartify.cohort.survey.survey import Survey, survey_rows
 from heartify.errors import InputError, UsageError
 from heartify.hospital.approval import approve_release
 from heartify.hospital.home import HospitalHome, HospitalSettings, check_settings
 from heartify.hospital.opt_outs import OptOutChange, record_opt_outs, take_back_opt_outs
+from heartify.hospital.publishing.check_cohort import Checked, check_cohort
 from heartify.hospital.publishing.journal import JournalFolder
 from heartify.hospital.publishing.open_source import CohortSource, open_source
 from heartify.hospital.publishing.ports import Ports
 from heartify.hospital.publishing.publish import Published, publish
-from heartify.hospital.publishing.survey_step import sampling
-from heartify.hospital.publishing.terms import NO_DECISIONS, Decisions, PublishTerms, Report, report_nothing
+from heartify.hospital.publishing.terms import (
+    NO_DECISIONS,
+    REGISTER,
+    Decisions,
+    PublishTerms,
+    Registration,
+    Report,
+    report_nothing,
+)
 from heartify.hospital.withdrawal import WithdrawalPorts, withdraw_version
 from heartify.market.catalogue import policy_file
 from heartify.party.app_release import deployed_app_release
@@ -94,6 +101,7 @@ class Hospital:
         deployment: Path,
         store_url: str,
         broker_url: str,
+        public_store_url: str | None = None,
         unsafe_simulated_root: Path | None = None,
     ) -> Hospital:
         """Create a hospital's home with its three keys.
@@ -104,7 +112,7 @@ class Hospital:
         """
         hospital = cls(home, password)
         hospital.home.check_new()
-        check_settings(name, store_url, broker_url)
+        check_settings(name, store_url, broker_url, public_store_url)
         adopt_deployment(home, deployment)
         if unsafe_simulated_root is not None:
             trust_simulated_root(home, unsafe_simulated_root)
@@ -112,7 +120,12 @@ class Hospital:
         broker = create_account(hospital.home.broker_keystore, password)
         create_seed(hospital.home.vault_keystore, password)
         settings = HospitalSettings(
-            name=name, account=account, broker=broker, store_url=store_url, broker_url=broker_url
+            name=name,
+            account=account,
+            broker=broker,
+            store_url=store_url,
+            broker_url=broker_url,
+            public_store_url=public_store_url,
         )
         store_document(hospital.home.settings_file, settings)
         return hospital
@@ -128,6 +141,7 @@ class Hospital:
         *,
         dataset_name: str = "cohort",
         decisions: Decisions = NO_DECISIONS,
+        registration: Registration = REGISTER,
         report: Report = report_nothing,
     ) -> Published:
         """Read, check, encrypt, store and register a cohort as the next version of a dataset.
@@ -140,23 +154,23 @@ class Hospital:
             ServiceError, ChainError: the store or the chain can't be reached; the next call goes on from there.
         """
         ports = self._publishing_ports()
-        with open_source(cohort, self.home.work_folder) as (rows, steward):
-            terms = PublishTerms(rows=rows, steward=steward, dataset_name=dataset_name, decisions=decisions)
+        with open_source(cohort, self.home.work_folder, report) as opened:
+            terms = PublishTerms(
+                rows=opened.rows,
+                steward=opened.steward,
+                dataset_name=dataset_name,
+                decisions=decisions,
+                registration=registration,
+            )
             return publish(ports, terms, report=report)
 
-    def check(self, cohort: CohortSource, *, report: Report = report_nothing) -> Survey:
+    def check(self, cohort: CohortSource, *, report: Report = report_nothing) -> Checked:
         """Survey a cohort as publishing would, without publishing: what must be decided about, before any key is made.
 
         Raises:
             InputError: the source or the dictionary is wrong.
         """
-        with open_source(cohort, self.home.work_folder) as (rows, _):
-            return survey_rows(
-                rows,
-                random=sampling(rows),
-                today=dt.datetime.now(dt.UTC).date(),
-                report=lambda done, fraction: report("reading", done, fraction),
-            )
+        return check_cohort(cohort, self.home.work_folder, today=dt.datetime.now(dt.UTC).date(), report=report)
 
     def approve(self, measure: Callable[[], bytes], confirmed_measurement: str | None = None) -> AppRelease:
         """Approve the deployment's app release; raises PolicyError when its measurement isn't confirmed."""

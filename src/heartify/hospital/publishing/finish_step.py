@@ -9,6 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from heartify.cohort.storage.objects import publish_version
+from heartify.cohort.storage.store import open_store
+from heartify.cohort.storage.version_files import load_manifest
+from heartify.errors import IntegrityError, ServiceError, UsageError
 from heartify.hospital.publishing.journal import Journal, JournalFolder
 from heartify.hospital.publishing.ports import Ports
 from heartify.party.home import store_document
@@ -59,8 +62,25 @@ def hand_over_key(ports: Ports, journal: Journal, manifest: Manifest, dictionary
         ports.broker_store.add_version(version, encode_canonical(manifest), encode_canonical(dictionary), wrapped)
 
 
-def register(ports: Ports, manifest: Manifest, salt: bytes) -> None:
-    """Tell the market of the version, unless it knows.
+def check_public_copy(ports: Ports, manifest: Manifest, url: str) -> None:
+    """Check that others can read the version under another address than the one it was written to.
+
+    Raises:
+        UsageError: the address is not usable, or the version isn't there.
+    """
+    if url == ports.settings.store_url:
+        return
+    try:
+        load_manifest(open_store(url), manifest.version_id())
+    except (ServiceError, IntegrityError) as exc:
+        raise UsageError(
+            f"the version can't be read under its public address: {exc.message}",
+            hint="copy the store's folder there first, then give the same command again",
+        ) from exc
+
+
+def register(ports: Ports, manifest: Manifest, salt: bytes, url: str) -> None:
+    """Tell the market of the version and where it is read, unless it knows.
 
     Raises:
         ChainError: the chain can't be reached or refuses; the next call tries again.
@@ -70,4 +90,4 @@ def register(ports: Ports, manifest: Manifest, salt: bytes) -> None:
         registry.register_dataset(salt, ports.settings.broker, ports.settings.broker_url)
     known = {str(event.version) for event in registry.version_events(dataset=manifest.dataset, to="latest")}
     if version not in known:
-        registry.publish_version(manifest.dataset, version, ports.settings.store_url)
+        registry.publish_version(manifest.dataset, version, url)

@@ -14,7 +14,7 @@ from heartify.cohort.changes.opt_out_rows import OptOutRows
 from heartify.cohort.encrypted.version_writer import DEFAULT_PART_ROWS
 from heartify.cohort.storage.version_files import load_manifest
 from heartify.hospital.publishing.encrypt_step import encrypt_and_store
-from heartify.hospital.publishing.finish_step import hand_over_key, register, store_manifest
+from heartify.hospital.publishing.finish_step import check_public_copy, hand_over_key, register, store_manifest
 from heartify.hospital.publishing.journal import Journal, JournalFolder
 from heartify.hospital.publishing.ports import Ports
 from heartify.hospital.publishing.survey_step import survey_cohort
@@ -24,7 +24,7 @@ from heartify.party.home import store_document
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A dataset version that is registered; `rows_rounded` is all that is said of its size.
+    """A dataset version, registered unless that was to wait; `rows_rounded` is all that is said of its size.
 
     `opted_out` counts rows of patients who opted out; `missing_details` names what the catalogue record should say and
     the steward's dictionary doesn't; `resumed` tells whether a killed publication was continued.
@@ -38,6 +38,7 @@ class Published:
     documents: tuple[str, ...]
     missing_details: tuple[str, ...]
     opted_out: int
+    registered: bool
     resumed: bool
 
 
@@ -86,17 +87,21 @@ def _finish(
     hand_over_key(ports, journal, manifest, dictionary)
     store_document(ports.home.change_record(version), journal.changes)
     finish_draft(ports.ledger_folder(journal.dataset), ports.ledger_key(journal.dataset), version)
-    register(ports, manifest, ports.salt(terms.dataset_name))
-    folder.remove()
+    url = terms.registration.public_store_url or ports.settings.registered_store_url
+    if not terms.registration.later:
+        check_public_copy(ports, manifest, url)
+        register(ports, manifest, ports.salt(terms.dataset_name), url)
+        folder.remove()
     return Published(
         dataset=journal.dataset,
         version=version,
-        url=ports.settings.store_url,
+        url=url,
         columns=manifest.column_names,
         rows_rounded=manifest.rows_rounded,
         documents=tuple(document.name for document in manifest.documents),
         opted_out=journal.left_out,
         missing_details=tuple(detail.name for detail in missing_details(terms.steward)),
+        registered=not terms.registration.later,
         resumed=resumed,
     )
 

@@ -10,7 +10,7 @@ from heartify.cohort.dictionary_toml import StewardDictionary
 from heartify.cohort.rows import PatientRows
 from heartify.protocol.canonical import digest_of
 
-Step = Literal["reading", "encrypting"]
+Step = Literal["joining", "reading", "encrypting"]
 Report = Callable[[Step, int, float | None], None]
 """Called now and then with the step, the rows done so far, and the fraction of the source when it can tell."""
 
@@ -37,6 +37,21 @@ NO_DECISIONS = Decisions()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Whether the market is told now, and under which address others read the version.
+
+    With `later`, everything is done but that; the same publication with an address of the copy goes on from there. That
+    is for stores whose address is known only when all files are there, such as a folder that is added to IPFS.
+    """
+
+    later: bool = False
+    public_store_url: str | None = None
+
+
+REGISTER = Registration()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PublishTerms:
     """One publication: the rows, what they mean, which dataset they continue, and the steward's decisions."""
 
@@ -44,6 +59,7 @@ class PublishTerms:
     steward: StewardDictionary
     dataset_name: str = "cohort"
     decisions: Decisions = NO_DECISIONS
+    registration: Registration = REGISTER
 
     def fingerprint(self, rows: PatientRows) -> str | None:
         """Return what changes when anything does that goes into the version; None when the source can't tell.

@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from heartify.cohort.events import Derivation, EventRows, open_events, parse_mapping
+from heartify.cohort.events.derivation import Derivation
+from heartify.cohort.events.event_rows import EventRows, open_events
+from heartify.cohort.events.mapping import parse_mapping
 from heartify.cohort.steward_dictionary import CatalogueDetails, StewardDictionary
 from heartify.cohort.table_form import check_table
 from heartify.protocol.dictionary import Column, DataDictionary, Level

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from heartify.cohort.events import EventRows, open_events, parse_mapping
+from heartify.cohort.events.event_rows import EventRows, open_events
 from heartify.cohort.events.event_store import EVENT, EventStore
+from heartify.cohort.events.mapping import parse_mapping
 from heartify.cohort.events.work_folder import PrivateFolder, remove_leftovers
 from heartify.cohort.steward_dictionary import CatalogueDetails, StewardDictionary
 from heartify.errors import InputError, ServiceError

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from heartify.cohort.events import check_mapping, load_mapping, parse_mapping
 from heartify.cohort.events.codes import Code, parse_code
+from heartify.cohort.events.mapping import load_mapping, parse_mapping
+from heartify.cohort.events.mapping_checks import check_mapping
 from heartify.errors import InputError
 from heartify.protocol.dictionary import Column, DataDictionary
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from heartify.cohort.events import mapping as module
-from heartify.cohort.events import parse_mapping
+from heartify.cohort.events.mapping import parse_mapping
 from heartify.cohort.events.mapping_checks import check_mapping
 from heartify.protocol.dictionary import Column, DataDictionary, Level
 

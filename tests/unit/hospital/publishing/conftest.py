@@ -24,7 +24,7 @@ from heartify.errors import ChainError
 from heartify.hospital.home import HospitalHome, HospitalSettings
 from heartify.hospital.publishing.ports import Ports
 from heartify.hospital.publishing.publish import Published, publish
-from heartify.hospital.publishing.terms import Decisions, PublishTerms
+from heartify.hospital.publishing.terms import REGISTER, Decisions, PublishTerms
 from heartify.protocol.dictionary import Column, DataDictionary
 from heartify.protocol.eip712 import ZERO_ADDRESS
 
@@ -68,6 +68,7 @@ class MemoryRegistry:
         self.events: list[Event] = []
         self.owners: dict[str, str] = {}
         self.refuses = False
+        self.urls: list[str] = []
 
     def version_events(self, *, dataset: str, to: str) -> list[Event]:
         return [event for event in self.events if event.dataset == dataset]
@@ -83,6 +84,7 @@ class MemoryRegistry:
             self.refuses = False
             raise ChainError("the chain is away")
         self.events.append(Event(version, dataset))
+        self.urls.append(url)
         self.owners[dataset] = "0x" + "11" * 20
 
 
@@ -134,10 +136,15 @@ class Clinic:
             today=dt.date(2026, 11, 22),
         )
 
-    def publish(self, table: pa.Table, *, report=None, dictionary=DICTIONARY, **decisions) -> Published:
+    def publish(
+        self, table: pa.Table, *, report=None, dictionary=DICTIONARY, registration=REGISTER, **decisions
+    ) -> Published:
         rows = table if not isinstance(table, pa.Table) else FileLike(table, dictionary)
         terms = PublishTerms(
-            rows=rows, steward=StewardDictionary(dictionary=dictionary), decisions=Decisions(**decisions)
+            rows=rows,
+            steward=StewardDictionary(dictionary=dictionary),
+            decisions=Decisions(**decisions),
+            registration=registration,
         )
         options = {} if report is None else {"report": report}
         return publish(self.ports, terms, part_rows=PART_ROWS, **options)
