@@ -8,7 +8,7 @@ UV     := $(BIN)/uv
 OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports contracts lock referee bench bench-logistic bench-cox bench-screen bench-scale \
+.PHONY: help demo test check lint types imports contracts lock swift referee bench bench-logistic bench-cox bench-screen bench-scale \
         bench-dataset bench-gas bench-demo clean
 
 help: ## this list
@@ -58,6 +58,14 @@ lock: $(UV) ## resolve the lock files anew from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o lock/runtime.txt
 	$(UV) pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/runtime.txt -o lock/dev.txt
 	$(UV) pip compile -q pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/dev.txt -o lock/bench.txt
+	echo swift==2.38.0 | $(UV) pip compile -q - --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o lock/swift.txt
+
+$(VENV)-swift/.ready: $(UV) lock/swift.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)-swift
+	VIRTUAL_ENV=$(VENV)-swift $(UV) pip install --quiet --require-hashes -r lock/swift.txt
+	@touch $@
+
+swift: $(VENV)-swift/.ready ## a real S3 server for the storage tests, in an environment of its own
 
 referee: $(VENV)/.dev ## run R again and compare with the committed reference values
 	$(BIN)/python referee/check.py

@@ -13,7 +13,7 @@ from rich.console import Console
 from heartify.broker.key_broker import DEFAULT_RELEASES_PER_DEAL
 from heartify.broker.service import build_broker_service
 from heartify.chain.deployment import load_deployment
-from heartify.cli import hospital_datasets, hospital_withdrawal, options
+from heartify.cli import hospital_datasets, hospital_store, hospital_withdrawal, options
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say, short, show, table
 from heartify.hospital.broker import build_key_broker
@@ -134,6 +134,8 @@ def revoke(
 
 app.command()(hospital_withdrawal.withdraw)
 app.command("opt-out")(hospital_withdrawal.opt_out)
+app.command("check-store")(hospital_store.check_store)
+app.command("clean-store")(hospital_store.clean_store)
 
 
 @app.command()
