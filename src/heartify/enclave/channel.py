@@ -11,7 +11,7 @@ from typing import Any
 
 from heartify.enclave.failure import StudyFailedError
 from heartify.errors import DocumentError
-from heartify.protocol.frames import encode_frame, read_frame
+from heartify.protocol.frames import encode_frame, read_frame, receive_exactly
 from heartify.protocol.outcomes import FailureCode
 
 Frame = tuple[dict[str, Any], bytes]
@@ -48,18 +48,9 @@ class Channel:
 
     def _read(self) -> Frame:
         try:
-            return read_frame(self._recv_exactly)
+            return read_frame(lambda count: receive_exactly(self._connection.recv, count))
         except (OSError, EOFError, DocumentError) as exc:
             raise StudyFailedError(FailureCode.HOST_PROTOCOL) from exc
-
-    def _recv_exactly(self, count: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < count:
-            part = self._connection.recv(min(count - len(parts), 1 << 20))
-            if not part:
-                raise EOFError
-            parts += part
-        return bytes(parts)
 
     @staticmethod
     def _expect(header: dict[str, Any], operation: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from heartify.protocol.nesting import check_nesting
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 MAX_BODY_BYTES = 1024 * 1024 * 1024
+_PART_BYTES = 1 << 20
 _LENGTHS = struct.Struct(">II")
 
 
@@ -55,6 +56,21 @@ def read_frame(recv_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], by
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise DocumentError("a frame's header is not a JSON object in UTF-8") from exc
     return header, recv_exactly(body_length) if body_length else b""
+
+
+def receive_exactly(receive: Callable[[int], bytes], count: int) -> bytes:
+    """Return `count` bytes from a function like `socket.recv`, which may give fewer at a time.
+
+    Raises:
+        EOFError: it gives none before that.
+    """
+    parts = bytearray()
+    while len(parts) < count:
+        part = receive(min(count - len(parts), _PART_BYTES))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
 
 
 def _check_lengths(header: int, body: int) -> None:

@@ -19,7 +19,7 @@ from heartify.lab.dry_run.rehearsal import REHEARSAL_DOMAIN, Rehearsal, Rehearsa
 from heartify.protocol.canonical import encode_canonical, to_bytes, to_hex
 from heartify.protocol.eip712 import address, bytes32
 from heartify.protocol.evidence import Evidence, TeeKind
-from heartify.protocol.frames import encode_frame, read_frame
+from heartify.protocol.frames import encode_frame, read_frame, receive_exactly
 from heartify.protocol.key_release import (
     Challenge,
     ColumnKeys,
@@ -54,7 +54,7 @@ class RehearsalCourier:
         self._send(self._rehearsal.job())
         while True:
             try:
-                header, body = read_frame(self._receive)
+                header, body = read_frame(lambda count: receive_exactly(self._connection.recv, count))
             except (EOFError, OSError, DocumentError) as exc:
                 raise EnclaveError("dry-run: the enclave's program ended without a word") from exc
             if header["op"] == "done":
@@ -120,12 +120,3 @@ class RehearsalCourier:
 
     def _send(self, header: dict[str, Any], body: bytes = b"") -> None:
         self._connection.sendall(encode_frame(header, body))
-
-    def _receive(self, count: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < count:
-            part = self._connection.recv(min(count - len(parts), 1 << 20))
-            if not part:
-                raise EOFError
-            parts += part
-        return bytes(parts)
