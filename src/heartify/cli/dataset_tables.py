@@ -35,10 +35,12 @@ def survey_table(survey: Survey) -> Table:
     return table(["column", "known", "missing"], rows, title=f"{survey.rows} rows (exact: stays in the hospital)")
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(findings: Sequence[Finding]) -> Table | str:
     """Return the findings by the names under which they are accepted."""
+    if not findings:
+        return "no findings"
     rows = [[finding.name, finding.message, finding.hint] for finding in findings]
-    title = f"{len(findings)} finding(s) to decide about" if findings else "no findings"
+    title = f"{len(findings)} finding(s) to decide about"
     return table(["finding", "what was seen", "what to do"], rows, title=title)
 
 

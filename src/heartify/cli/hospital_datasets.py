@@ -174,7 +174,7 @@ def publish(
 
 
 def _check_new(out: Path) -> None:
-    if out.exists():
+    if out.exists() or out.is_symlink():
         raise UsageError(f"{out} is there already", hint="name another file: your own words are never overwritten")
 
 

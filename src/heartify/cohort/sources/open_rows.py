@@ -20,6 +20,9 @@ _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _PACKED_SUFFIXES = (".gz", ".zst")
 _TEXT_OPTIONS = ("delimiter", "decimal", "encoding")
 _SQL_OPTIONS = ("table", "query", "password_file")
+_SPELLED = {"table": "sql-table", "password_file": "sql-password-file"}
+"""Options that a steward writes in other words than the field's name."""
+
 _DEFAULT = SourceOptions()
 
 
@@ -111,4 +114,4 @@ def _text_delimiter(path: Path, options: SourceOptions) -> str | None:
 def _refuse_options(options: SourceOptions, names: tuple[str, ...], kind: str) -> None:
     for name in names:
         if getattr(options, name) is not None:
-            raise UsageError(f"the option {name.replace('_', '-')} has no meaning for {kind}", hint="leave it out")
+            raise UsageError(f"the option {_SPELLED.get(name, name)} has no meaning for {kind}", hint="leave it out")

@@ -92,7 +92,7 @@ def check_url(url: str) -> URL:
     if parsed.password is not None or any(_SECRET.search(key) for key in parsed.query):
         raise UsageError(
             "the database's URL holds a password, which process lists and histories show",
-            hint="leave it out: put it in a file and say --password-file, or use .pgpass",
+            hint="leave it out: put it in a file and say --sql-password-file, or use .pgpass",
         )
     if parsed.get_backend_name() == "sqlite":
         _check_sqlite(parsed)

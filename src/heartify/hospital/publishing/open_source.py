@@ -19,6 +19,7 @@ from heartify.hospital.publishing.terms import Report, report_nothing
 
 NO_OPTIONS = SourceOptions()
 _OPTIONS_OF_EVENTS = ("password_file",)
+_SPELLED = {"table": "sql-table"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,6 @@ def _refuse_options_of_tables(options: SourceOptions) -> None:
     for field in dataclasses.fields(options):
         if field.name not in _OPTIONS_OF_EVENTS and getattr(options, field.name) != field.default:
             raise UsageError(
-                f"the option {field.name.replace('_', '-')} has no meaning for a source with a mapping",
+                f"the option {_SPELLED.get(field.name, field.name)} has no meaning for a source with a mapping",
                 hint="leave it out: the mapping file says what is read",
             )

@@ -86,8 +86,8 @@ def test_each_kind_is_opened_with_names_and_units_of_the_steward(
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("x.csv", SourceOptions(table="t"), "the option table has no meaning for a file"),
-        ("x.parquet", SourceOptions(password_file=Path("p")), "the option password-file has no meaning for a file"),
+        ("x.csv", SourceOptions(table="t"), "the option sql-table has no meaning for a file"),
+        ("x.parquet", SourceOptions(password_file=Path("p")), "the option sql-password-file has no meaning for a file"),
         ("x.parquet", SourceOptions(delimiter=";"), "the option delimiter has no meaning for Parquet"),
         ("x.db", SourceOptions(table="t", encoding="utf-8"), "the option encoding has no meaning for a database"),
     ],
