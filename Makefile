@@ -9,7 +9,7 @@ OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types imports contracts lock swift referee bench bench-logistic bench-cox bench-screen bench-scale \
-        bench-dataset bench-gas bench-demo clean
+        bench-dataset bench-publish bench-gas bench-demo clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -86,6 +86,9 @@ bench-scale: $(VENV)/.bench ## time and memory from 100 thousand to 100 million 
 
 bench-dataset: $(VENV)/.dev ## the encrypted dataset version against plain Parquet
 	$(BIN)/python bench/dataset.py | tee bench/results/dataset.json
+
+bench-publish: $(VENV)/.bench ## publishing 1, 10 and 100 million rows: time, memory, killed and continued
+	$(BIN)/python bench/publish.py | tee bench/results/publish.json
 
 bench-gas: $(VENV)/.dev ## gas of match and settle from receipts on the embedded chain
 	$(BIN)/python bench/gas.py

@@ -1,6 +1,6 @@
 """Publishing from a file: seconds and peak memory from one million rows on, with a kill in the middle and a resumption.
 
-    python bench/publish.py [--rows 1000000 10000000 100000000] [--source parquet] [--folder out/bench/publish]
+    python bench/publish.py [--rows 1000000 10000000] [--source parquet] [--no-kill] [--folder out/bench/publish]
 
 Each size is a fresh process that surveys, decides, encrypts, stores in a local folder and registers with a registry in
 memory; then the same once more, killed (SIGKILL) when half of the parts are stored, and continued. Only the chain is
@@ -143,17 +143,16 @@ def run(source: Path, folder: Path, kill_at: int = 0) -> dict[str, Any] | None:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
-def measure(rows: int, kind: str, folder: Path) -> dict[str, Any]:
-    """Publish one size at once, and once more with a kill half way."""
+def measure(rows: int, kind: str, folder: Path, *, kill: bool) -> dict[str, Any]:
+    """Publish one size at once, and with `kill` once more, killed half way and continued."""
     source = folder / f"cohort.{kind}"
     make_source(source, rows)
     (folder / "accepted.json").write_text(json.dumps(_find(source)))
     whole = run(source, folder / "whole")
-    killed = run(source, folder / "killed", kill_at=rows // 2 + 1)
-    continued = run(source, folder / "killed")
+    if whole is None:
+        sys.exit("the publication died")
+    continued = _continue(source, folder / "killed", rows) if kill else {}
     shutil.rmtree(folder)
-    if whole is None or killed is not None or continued is None or not continued["resumed"]:
-        sys.exit("the publication was not killed and continued as it should")
     print(f"{rows:,} rows: {whole['seconds']:.1f} s, {whole['peak_mb']:.0f} MB", file=sys.stderr)
     return {
         "rows": rows,
@@ -162,6 +161,16 @@ def measure(rows: int, kind: str, folder: Path) -> dict[str, Any]:
         "rows_per_second": round(rows / whole["seconds"]),
         "peak_mb": round(whole["peak_mb"], 1),
         "stored_mb": round(whole["stored_mb"], 1),
+        **continued,
+    }
+
+
+def _continue(source: Path, folder: Path, rows: int) -> dict[str, float]:
+    killed = run(source, folder, kill_at=rows // 2 + 1)
+    continued = run(source, folder)
+    if killed is not None or continued is None or not continued["resumed"]:
+        sys.exit("the publication was not killed and continued as it should")
+    return {
         "continued_seconds": round(continued["seconds"], 2),
         "continued_peak_mb": round(continued["peak_mb"], 1),
     }
@@ -174,11 +183,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/bench/publish"))
     parser.add_argument("--worker", type=Path)
     parser.add_argument("--kill-at", type=int, default=0)
+    parser.add_argument("--no-kill", action="store_true")
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(worker(arguments.worker, arguments.folder, arguments.kill_at)))
         return
-    sizes = [measure(rows, arguments.source, arguments.folder) for rows in arguments.rows]
+    sizes = [measure(rows, arguments.source, arguments.folder, kill=not arguments.no_kill) for rows in arguments.rows]
     document = {
         "benchmark": "publish",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
