@@ -6,7 +6,7 @@ category, two biomarkers without declared decimals, follow-up and outcome; a few
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -72,26 +72,34 @@ def clinical_dictionary() -> DataDictionary:
     return DataDictionary(title="Generated clinical cohort", description="no patient", columns=tuple(columns))
 
 
-def clinical_batches(rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield the cohort in batches; the same number of rows gives the same values."""
+def clinical_batches(rows: int, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the cohort, or some of its columns, in batches; the same arguments give the same values."""
     random = np.random.default_rng(SEED)
     schema = table_schema(clinical_dictionary())
+    wanted = names or schema.names
     for first in range(0, rows, BATCH_ROWS):
-        yield _batch(random, min(BATCH_ROWS, rows - first), schema)
+        yield _batch(random, min(BATCH_ROWS, rows - first), schema, wanted)
 
 
-def _batch(random: np.random.Generator, rows: int, schema: pa.Schema) -> pa.RecordBatch:
-    arrays = []
-    for _, low, high, mean, sd in _WHOLE.values():
-        arrays.append(_known(random, np.clip(np.rint(random.normal(mean, sd, rows)), low, high).astype(np.int64)))
-    for _, decimals, low, high, mean, sd in _DECIMAL.values():
-        steps = np.clip(np.rint(random.normal(mean, sd, rows) * 10**decimals), low * 10**decimals, high * 10**decimals)
-        arrays.append(_known(random, steps / 10**decimals))
-    arrays += [_known(random, random.lognormal(4.0, 1.2, rows)) for _ in _REAL]
-    arrays += [_known(random, random.random(rows) < share) for share in _INDICATORS.values()]
+def _batch(random: np.random.Generator, rows: int, schema: pa.Schema, names: Sequence[str]) -> pa.RecordBatch:
+    arrays = {name: _column(random, rows, name) for name in names}
+    return pa.RecordBatch.from_arrays(list(arrays.values()), schema=pa.schema([schema.field(name) for name in names]))
+
+
+def _column(random: np.random.Generator, rows: int, name: str) -> pa.Array:
+    if name in _WHOLE:
+        _, low, high, mean, sd = _WHOLE[name]
+        return _known(random, np.clip(np.rint(random.normal(mean, sd, rows)), low, high).astype(np.int64))
+    if name in _DECIMAL:
+        _, decimals, low, high, mean, sd = _DECIMAL[name]
+        steps = np.rint(random.normal(mean, sd, rows) * 10**decimals)
+        return _known(random, np.clip(steps, low * 10**decimals, high * 10**decimals) / 10**decimals)
+    if name in _REAL:
+        return _known(random, random.lognormal(4.0, 1.2, rows))
+    if name in _INDICATORS:
+        return _known(random, random.random(rows) < _INDICATORS[name])
     indices = _known(random, random.choice(3, rows, p=[0.5, 0.3, 0.2]).astype(np.int32))
-    arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array(_SMOKING)))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(_SMOKING))
 
 
 def _known(random: np.random.Generator, values: np.ndarray) -> pa.Array:

@@ -41,11 +41,15 @@ from heartify.hospital.home import HospitalHome, HospitalSettings
 from heartify.hospital.publishing.ports import Ports
 from heartify.hospital.publishing.publish import publish
 from heartify.hospital.publishing.terms import Decisions, PublishTerms
+from heartify.protocol.dictionary import DataDictionary
 from heartify.protocol.eip712 import ZERO_ADDRESS
 
+MANY_ROWS = 50_000_000
 ROWS = (1_000_000, 10_000_000, 100_000_000)
 REASON = "generated data of a benchmark"
 DICTIONARY = clinical_dictionary()
+FEW = ("age", "systolic", "cholesterol", "smoking", "cvd")
+"""The columns of a source of 100 million rows, so that it fits on a laptop's disk."""
 
 
 @dataclass
@@ -74,12 +78,20 @@ class Access:
     registry: MemoryRegistry
 
 
+def dictionary_of(rows: int) -> DataDictionary:
+    """Return the dictionary of a source of so many rows: the largest have few columns."""
+    if rows < MANY_ROWS:
+        return DICTIONARY
+    columns = tuple(column for column in DICTIONARY.columns if column.name in FEW)
+    return DataDictionary(title=DICTIONARY.title, description=DICTIONARY.description, columns=columns)
+
+
 def make_source(path: Path, rows: int) -> None:
     """Write the generated cohort as one Parquet or CSV file, batch by batch."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    batches = clinical_batches(rows)
-    first = next(batches)
-    plain = _plain(first)
+    names = [column.name for column in dictionary_of(rows).columns]
+    batches = clinical_batches(rows, names)
+    plain = _plain(next(batches))
     writer = (
         pq.ParquetWriter(path, plain.schema, compression="NONE")
         if path.suffix == ".parquet"
@@ -91,9 +103,9 @@ def make_source(path: Path, rows: int) -> None:
             writer.write_batch(_plain(batch))
 
 
-def worker(source: Path, folder: Path, kill_at: int) -> dict[str, Any]:
+def worker(source: Path, folder: Path, rows_of_source: int, kill_at: int) -> dict[str, Any]:
     """Publish in this process; `kill_at` rows into the second pass the process kills itself."""
-    steward = StewardDictionary(dictionary=DICTIONARY)
+    steward = StewardDictionary(dictionary=dictionary_of(rows_of_source))
     rows = open_rows(str(source), steward, SourceOptions())
     (folder / "home").mkdir(parents=True, exist_ok=True)
     home = HospitalHome(folder / "home")
@@ -132,9 +144,10 @@ def worker(source: Path, folder: Path, kill_at: int) -> dict[str, Any]:
     }
 
 
-def run(source: Path, folder: Path, kill_at: int = 0) -> dict[str, Any] | None:
+def run(source: Path, folder: Path, rows: int, kill_at: int = 0) -> dict[str, Any] | None:
     """Publish in a fresh process; None when it was killed."""
     command = [sys.executable, __file__, "--worker", str(source), "--folder", str(folder), "--kill-at", str(kill_at)]
+    command += ["--rows", str(rows)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode == -signal.SIGKILL:
         return None
@@ -147,8 +160,8 @@ def measure(rows: int, kind: str, folder: Path, *, kill: bool) -> dict[str, Any]
     """Publish one size at once, and with `kill` once more, killed half way and continued."""
     source = folder / f"cohort.{kind}"
     make_source(source, rows)
-    (folder / "accepted.json").write_text(json.dumps(_find(source)))
-    whole = run(source, folder / "whole")
+    (folder / "accepted.json").write_text(json.dumps(_find(source, rows)))
+    whole = run(source, folder / "whole", rows)
     if whole is None:
         sys.exit("the publication died")
     continued = _continue(source, folder / "killed", rows) if kill else {}
@@ -156,6 +169,7 @@ def measure(rows: int, kind: str, folder: Path, *, kill: bool) -> dict[str, Any]
     print(f"{rows:,} rows: {whole['seconds']:.1f} s, {whole['peak_mb']:.0f} MB", file=sys.stderr)
     return {
         "rows": rows,
+        "columns": len(dictionary_of(rows).columns),
         "seconds": round(whole["seconds"], 2),
         "survey_seconds": round(whole["reading_seconds"], 2),
         "rows_per_second": round(rows / whole["seconds"]),
@@ -166,8 +180,8 @@ def measure(rows: int, kind: str, folder: Path, *, kill: bool) -> dict[str, Any]
 
 
 def _continue(source: Path, folder: Path, rows: int) -> dict[str, float]:
-    killed = run(source, folder, kill_at=rows // 2 + 1)
-    continued = run(source, folder)
+    killed = run(source, folder, rows, kill_at=rows // 2 + 1)
+    continued = run(source, folder, rows)
     if killed is not None or continued is None or not continued["resumed"]:
         sys.exit("the publication was not killed and continued as it should")
     return {
@@ -186,7 +200,7 @@ def main() -> None:
     parser.add_argument("--no-kill", action="store_true")
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(worker(arguments.worker, arguments.folder, arguments.kill_at)))
+        print(json.dumps(worker(arguments.worker, arguments.folder, arguments.rows[0], arguments.kill_at)))
         return
     sizes = [measure(rows, arguments.source, arguments.folder, kill=not arguments.no_kill) for rows in arguments.rows]
     document = {
@@ -194,15 +208,15 @@ def main() -> None:
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": machine(),
         "source": arguments.source,
-        "columns": len(DICTIONARY.columns),
         "sizes": sizes,
     }
     print(json.dumps(document))
 
 
-def _find(source: Path) -> list[str]:
+def _find(source: Path, rows_of_source: int) -> list[str]:
     """Return the names of the findings, which the steward of a benchmark accepts."""
-    rows = open_rows(str(source), StewardDictionary(dictionary=DICTIONARY), SourceOptions())
+    steward = StewardDictionary(dictionary=dictionary_of(rows_of_source))
+    rows = open_rows(str(source), steward, SourceOptions())
     survey = survey_rows(rows, random=np.random.default_rng(0), today=dt.datetime.now(dt.UTC).date())
     return [finding.name for finding in survey.findings]
 
