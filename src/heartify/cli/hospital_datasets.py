@@ -161,8 +161,8 @@ def publish(
         say("the market was not told yet: the same command without --register-later does")
     if published.opted_out:
         say(f"{published.opted_out} rows were left out: their patients opted out")
-    for missing in published.missing_details:
-        say(f"the catalogue record lacks {missing}: add it under [catalogue] of the dictionary")
+    if published.missing_details:
+        say(f"the catalogue record lacks {', '.join(published.missing_details)}: see [catalogue] of the dictionary")
     rows = [
         ["dataset", published.dataset],
         ["version", published.version],

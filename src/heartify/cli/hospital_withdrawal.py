@@ -13,6 +13,7 @@ from heartify.cli import options
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import show, table
 from heartify.hospital.hospital import Hospital
+from heartify.hospital.withdrawal import receipt_file
 from heartify.protocol.destruction import DestructionReason
 
 
@@ -36,6 +37,7 @@ def withdraw(
     def human(console: Console) -> None:
         console.print(f"withdrawn: {version}", markup=False)
         console.print("its key is destroyed; destroy the backups of broker.sqlite too", markup=False)
+        console.print(f"receipt: {receipt_file(hospital.home.destructions, version)}", markup=False)
 
     show(receipt, as_json=as_json, human=human)
 

@@ -123,6 +123,8 @@ def _print_dry_run(console: Console, done: DryRun) -> None:
     console.print(f"verdict: {done.verdict} (hospitals: {', '.join(done.hospitals)})", markup=False)
     for other in done.left_out:
         console.print(f"passed over: {other.hospital}: {other.reason}", markup=False)
+    for caveat in done.caveats:
+        console.print(f"take care: {caveat}", markup=False)
     console.print("SYNTHETIC DATA: the numbers say nothing about patients", style="bold")
 
 

@@ -110,6 +110,11 @@ class HospitalHome:
         return self.path / "ledgers" / dataset.removeprefix("0x")
 
     @property
+    def destructions(self) -> Path:
+        """Return the folder of the destruction receipts of withdrawn versions."""
+        return self.path / "destructions"
+
+    @property
     def work_folder(self) -> Path:
         """Return where plaintext is joined while a source is read; it is empty otherwise."""
         return self.path / "work"

@@ -229,7 +229,7 @@ class Hospital:
         """
         ports = WithdrawalPorts(
             broker_store=self._broker_store(),
-            destructions=self.home.path / "destructions",
+            destructions=self.home.destructions,
             domain=load_deployment(self.home.path / DEPLOYMENT_FILE).domain,
             broker_private_key=self._secret(self.home.broker_keystore),
             registry=lambda: self._market().registry,

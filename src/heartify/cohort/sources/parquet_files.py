@@ -109,7 +109,10 @@ def _find_files(path: Path, name: str) -> list[Path]:
         )
     files = [entry for entry in entries if entry.name.lower().endswith(SUFFIXES)]
     if not 0 < len(files) <= MAX_FILES:
-        raise InputError(f"{name}: expected 1 to {MAX_FILES} Parquet files in the folder, found {len(files)}")
+        raise InputError(
+            f"{name}: expected 1 to {MAX_FILES} Parquet files in the folder, found {len(files)}",
+            hint="for a folder of OMOP tables or FHIR files, name the mapping: --mapping mapping.toml",
+        )
     return files
 
 

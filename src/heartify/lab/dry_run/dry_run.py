@@ -17,7 +17,7 @@ from heartify.enclave.failure import StudyFailedError
 from heartify.enclave.program import run_job
 from heartify.lab.dry_run.courier import Frame, RehearsalCourier
 from heartify.lab.dry_run.rehearsal import REHEARSAL_DOMAIN, Rehearsal, build_rehearsal
-from heartify.lab.dry_run.twins import Cast, LeftOut, choose_twins
+from heartify.lab.dry_run.twins import Cast, LeftOut, caveats_of, choose_twins
 from heartify.lab.opening import check_tables
 from heartify.market.catalogue import CatalogueEntry
 from heartify.protocol.eip712 import from_json
@@ -33,7 +33,7 @@ class DryRun:
     """How a rehearsal ended. `synthetic` is always true: whoever meets this document must see it.
 
     `verdict` is in the words of a settlement: `delivered`, `withheld: ...` or `failed: ...`; `result` is there
-    when it was delivered.
+    when it was delivered. `caveats` say where the twins differ from the cohorts so that the verdict may too.
     """
 
     synthetic: bool
@@ -42,6 +42,7 @@ class DryRun:
     hospitals: tuple[str, ...]
     versions: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    caveats: tuple[str, ...]
     result: StudyResult | None
 
     @property
@@ -106,5 +107,6 @@ def _to_dry_run(plan: Plan, cast: Cast, rehearsal: Rehearsal, ending: Frame) -> 
         hospitals=tuple(item.policy.hospital for item in cast.hospitals),
         versions=tuple(item.version for item in cast.hospitals),
         left_out=cast.left_out,
+        caveats=tuple(caveat for item in cast.hospitals for caveat in caveats_of(item)),
         result=result,
     )

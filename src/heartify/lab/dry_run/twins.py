@@ -72,6 +72,16 @@ def choose_twins(plan: Plan, entries: Sequence[CatalogueEntry], versions: Collec
     return Cast(hospitals, tuple(left_out))
 
 
+def caveats_of(hospital: TwinHospital) -> tuple[str, ...]:
+    """Say when a twin has many more rows than its cohort: what is delivered of it may be withheld of them."""
+    patients = hospital.documents.manifest.rows_rounded
+    if 2 * patients > hospital.twin.num_rows:
+        return ()
+    counted = f"about {patients}" if patients else "fewer than 10"
+    sizes = f"{hospital.policy.hospital} has {counted} patients and its twin has {hospital.twin.num_rows}"
+    return (f"{sizes}: a real run is likelier to be withheld",)
+
+
 def load_twin(store: Store, version: str, documents: VersionDocuments) -> pa.Table:
     """Fetch and parse a version's synthetic twin.
 
@@ -106,4 +116,6 @@ def _policy(plan: Plan, entry: CatalogueEntry) -> GrantPolicy:
         return grant.policy
     if problem is not None:
         raise problem
-    return GrantPolicy(hospital="hospital", columns=plan.columns(), purposes=(plan.purpose,), permit=plan.permit)
+    return GrantPolicy(
+        hospital=f"hospital-{entry.owner[2:10]}", columns=plan.columns(), purposes=(plan.purpose,), permit=plan.permit
+    )

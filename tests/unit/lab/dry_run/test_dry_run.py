@@ -71,6 +71,22 @@ def test_nothing_of_the_stage_is_left(done):
     assert [path for path in memory.ls("/", detail=False) if "dry-run-" in path and "market" not in path] == []
 
 
+@pytest.mark.parametrize(("rows", "words"), [(15, "about 15 patients"), (0, "fewer than 10 patients")])
+def test_twin_with_many_more_rows_than_patients_is_said(market, done, rows, words):
+    entry = market.entries[0]
+    manifest = entry.documents.manifest
+    files = tuple(msgspec.structs.replace(file, padded_rows=512) for file in manifest.columns)
+    small = msgspec.structs.replace(manifest, rows_rounded=rows, columns=files)
+    documents = dataclasses.replace(entry.documents, manifest=small)
+
+    run = dry_run(market.plan, [dataclasses.replace(entry, documents=documents)])
+
+    (caveat,) = run.caveats
+    assert words in caveat
+    assert "its twin has 900" in caveat
+    assert done[0].caveats == ()
+
+
 def test_plan_that_asks_for_too_rare_an_outcome_is_withheld(market):
     rare = msgspec.structs.replace(market.plan, outcome=OutcomeSpec(column="hba1c", above=11.5), factors=AGE)
 
