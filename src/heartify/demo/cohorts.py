@@ -10,10 +10,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from heartify.cohort.dictionary_toml import load_dictionary_toml
+from heartify.cohort.dictionary_toml import load_steward_dictionary
 from heartify.cohort.generated import store_demo_data
 from heartify.cohort.lint.publication import check_publishable
-from heartify.cohort.sources.csv_source import load_csv
+from heartify.cohort.sources.csv_source import load_rows
+from heartify.cohort.sources.open_rows import open_rows
 from heartify.errors import InputError
 from heartify.protocol.dictionary import DataDictionary
 from heartify.protocol.plan import Plan, parse_plan_toml
@@ -49,12 +50,13 @@ def load_cohorts(folder: Path) -> DemoCohorts:
             f"{folder} has {len(csv_files)} CSV files", hint=f"expected 1 to {MAX_HOSPITALS}, one a hospital"
         )
     dictionary_file, plan_file = folder / "dictionary.toml", folder / "plan.toml"
-    dictionary = load_dictionary_toml(dictionary_file)
+    steward = load_steward_dictionary(dictionary_file)
+    dictionary = steward.dictionary
     plan = _load_plan(plan_file)
     check_plan_fits(plan, dictionary)
     accepted = _accepted_findings(folder, csv_files)
     for name, path in csv_files.items():
-        check_publishable(load_csv(path, dictionary), dictionary, accepted.get(name, {}), salt=bytes(32))
+        check_publishable(load_rows(open_rows(str(path), steward)), dictionary, accepted.get(name, {}), salt=bytes(32))
     return DemoCohorts(csv_files, dictionary_file, plan_file, plan, dictionary, accepted, None)
 
 

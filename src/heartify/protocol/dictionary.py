@@ -182,8 +182,8 @@ class DataDictionary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The dictionary of one dataset. Raises DocumentError when two columns clash or none is publishable."""
 
     title: str
-    description: str
     columns: tuple[Column, ...]
+    description: str = ""
     format: Literal["heartify.dictionary/2"] = DICTIONARY_FORMAT
 
     def __post_init__(self) -> None:

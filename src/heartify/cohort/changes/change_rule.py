@@ -103,5 +103,6 @@ def _refusal(short: list[ComparedVersion], k: int) -> PolicyError:
     return PolicyError(
         f"too few patients changed since version {least.version}{more}: {how}, expected at least {k}",
         hint="results of two versions that differ in few patients reveal these: wait for more changes (withdrawing the "
-        "earlier version doesn't help, its results are out), or override the rule in writing",
+        "earlier version doesn't help, its results are out), or override the rule in writing "
+        "(--few-changes-reason)",
     )
