@@ -42,7 +42,16 @@ def test_true_weights_lie_within_four_standard_errors(demo: tuple[subprocess.Com
 
 
 def test_progress_goes_to_stderr_step_by_step(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    steps = ("embedded chain", "deploying", "published version", "quote:", "deal 0x", "enclave:", "settled: delivered")
+    steps = (
+        "embedded chain",
+        "deploying",
+        "published version",
+        "rehearses",
+        "quote:",
+        "deal 0x",
+        "enclave:",
+        "settled: delivered",
+    )
 
     assert all(step in demo[0].stderr for step in steps)
 

@@ -24,11 +24,14 @@ _GROUPS = {
     "account": "heartify.cli.account",
     "chain": "heartify.cli.chain",
 }
+_SERVICES = {("hospital", "broker"): "heartify.cli.hospital_broker"}
+"""Commands of a group that are imported without the rest of it: they are started often, and run for long."""
+
 _COMMANDS = {"deploy": "heartify.cli.chain", "demo": "heartify.cli.demo"}
 
 
-def build_app(wanted: str | None = None) -> typer.Typer:
-    """Return the command line, whole or with the one subcommand that is wanted."""
+def build_app(wanted: str | None = None, command: str | None = None) -> typer.Typer:
+    """Return the command line, whole or with the one subcommand that is wanted, or with one command of it."""
     app = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -36,6 +39,9 @@ def build_app(wanted: str | None = None) -> typer.Typer:
         help="Rent out the use of patient data without giving the data away.",
     )
     app.callback()(_keep_subcommands)
+    if (service := _SERVICES.get((wanted or "", command or ""))) is not None:
+        app.add_typer(_lone_command(service, command or ""), name=wanted)
+        return app
     whole = wanted not in {*_GROUPS, *_COMMANDS}
     for name, module in _GROUPS.items():
         if whole or name == wanted:
@@ -50,7 +56,7 @@ def main(arguments: list[str]) -> int:
     """Run the command line and return the exit code; see heartify.errors for the codes."""
     arguments = arguments or ["--help"]
     try:
-        code = build_app(arguments[0])(args=arguments, prog_name="heartify", standalone_mode=False)
+        code = build_app(*arguments[:2])(args=arguments, prog_name="heartify", standalone_mode=False)
     except HeartifyError as exc:
         return _refuse(exc, arguments)
     except TyperException as exc:  # the base of all that typer itself says about a wrong command line
@@ -70,6 +76,12 @@ def _refuse(error: HeartifyError, arguments: list[str]) -> int:
 def run() -> None:
     """Entry point of the installed command."""
     sys.exit(main(sys.argv[1:]))
+
+
+def _lone_command(module: str, name: str) -> typer.Typer:
+    group = typer.Typer(no_args_is_help=True)
+    group.command(name)(getattr(importlib.import_module(module), name))
+    return group
 
 
 def _keep_subcommands() -> None:

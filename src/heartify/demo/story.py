@@ -8,10 +8,12 @@ from pathlib import Path
 
 from heartify.demo.cohorts import DemoCohorts
 from heartify.demo.world import DemoWorld
+from heartify.errors import InputError
 from heartify.lab.lab import DealStatus
 from heartify.lab.opening import Opened
 from heartify.lab.outputs import store_outputs
 from heartify.party.money import format_amount
+from heartify.protocol.plan import Plan
 
 DEAL_SECONDS = 600
 Report = Callable[[str], None]
@@ -36,8 +38,9 @@ def run_demo(cohorts: DemoCohorts, work: Path, out: Path, report: Report) -> Dem
 
 
 def tell_story(world: DemoWorld, out: Path, report: Report) -> DemoOutcome:
-    """Plan, quote, run, wait, verify and open one study in a running world."""
+    """Plan, rehearse, quote, run, wait, verify and open one study in a running world."""
     plan = world.cohorts.plan
+    report(_rehearse(world, plan))
     quote = world.lab.quote(plan)
     report(f"quote: {format_amount(quote.total, world.deployment)} for {len(quote.grants)} hospitals, app and pool")
     record = world.lab.run(quote, min_grants=1, deadline_seconds=DEAL_SECONDS)
@@ -48,6 +51,15 @@ def tell_story(world: DemoWorld, out: Path, report: Report) -> DemoOutcome:
     report(f"settled: {opened.settlement.outcome} ({opened.settlement.settle_gas} gas); verified and opened")
     files = store_outputs(out, opened, true_weights=world.cohorts.true_weights)
     return DemoOutcome(opened, files)
+
+
+def _rehearse(world: DemoWorld, plan: Plan) -> str:
+    """Return how a dry run went; somebody's own cohort may be too small for a twin, and can be used all the same."""
+    try:
+        done = world.lab.dry_run(plan)
+    except InputError as exc:
+        return f"no rehearsal: {exc.message}"
+    return f"the lab rehearses on synthetic twins of {len(done.hospitals)} hospitals, free: {done.verdict}"
 
 
 class _StepReporter:

@@ -40,7 +40,7 @@ from heartify.hospital.withdrawal import WithdrawalPorts, withdraw_version
 from heartify.market.catalogue import policy_file
 from heartify.party.app_release import deployed_app_release
 from heartify.party.home import store_document
-from heartify.party.keystore import create_account, create_seed, load_secret
+from heartify.party.keystore import create_private_key, create_seed, load_secret
 from heartify.party.market_access import DEPLOYMENT_FILE, MarketAccess, adopt_deployment, open_market
 from heartify.party.trust import trust_simulated_root
 from heartify.protocol.app_release import AppRelease
@@ -51,6 +51,7 @@ from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.grant_policy import GrantPolicy
 from heartify.protocol.orders import DatasetGrant, sign_order
 from heartify.protocol.plan import Purpose
+from heartify.protocol.signing import address_of
 
 MAX_GRANT_DAYS = 3650
 
@@ -116,13 +117,17 @@ class Hospital:
         adopt_deployment(home, deployment)
         if unsafe_simulated_root is not None:
             trust_simulated_root(home, unsafe_simulated_root)
-        account = create_account(hospital.home.account_keystore, password)
-        broker = create_account(hospital.home.broker_keystore, password)
-        create_seed(hospital.home.vault_keystore, password)
+        made = hospital.home
+        # Kept open: deriving a key from the password is slow on purpose, and a notebook publishes next.
+        hospital._opened = {
+            made.account_keystore: create_private_key(made.account_keystore, password),
+            made.broker_keystore: create_private_key(made.broker_keystore, password),
+            made.vault_keystore: create_seed(made.vault_keystore, password),
+        }
         settings = HospitalSettings(
             name=name,
-            account=account,
-            broker=broker,
+            account=address_of(hospital._opened[made.account_keystore]),
+            broker=address_of(hospital._opened[made.broker_keystore]),
             store_url=store_url,
             broker_url=broker_url,
             public_store_url=public_store_url,

@@ -44,9 +44,18 @@ def create_account(path: Path, password: bytes) -> str:
     Raises:
         KeystoreError: the file exists already.
     """
+    return address_of(create_private_key(path, password))
+
+
+def create_private_key(path: Path, password: bytes) -> bytes:
+    """Create an account key in a new keystore file and return it, for whoever signs with it at once.
+
+    Raises:
+        KeystoreError: the file exists already.
+    """
     private_key = generate_private_key()
     store_secret(path, private_key, password)
-    return address_of(private_key)
+    return private_key
 
 
 def create_seed(path: Path, password: bytes) -> bytes:

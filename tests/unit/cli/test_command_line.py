@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -93,6 +95,15 @@ def test_no_command_takes_a_password_or_key_in_argv(item):
 
     secret = {o for o in spelled if any(word in o for word in ("password", "secret", "private", "seed"))}
     assert secret <= {"--password-file", "--sql-password-file"}
+
+
+def test_key_broker_starts_without_what_reads_and_encrypts_cohorts():
+    code = (
+        "import sys; from heartify.cli.main import build_app; build_app('hospital', 'broker'); "
+        "sys.exit(bool({'pyarrow', 'scipy', 'heartify.hospital.hospital'} & set(sys.modules)))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
 def test_heartify_alone_prints_help_and_succeeds(capsys):

@@ -1,13 +1,17 @@
 """The grammar and the atoms of UCUM 2.2, from ucumvert, and factors by dimension, from pint.
 
-Both take half a second and more to load, so they are loaded at the first unit that needs them, and kept. The registry
-is ours alone: the application's is left as it is. Nothing here decides whether a factor makes sense; see ucum.py.
+Both take half a second and more to load, so each is loaded at the first unit that needs it, and kept: factors only
+where there is something to convert. The registry is ours alone: the application's is left as it is. Nothing here
+decides whether a factor makes sense; see ucum.py.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pint import UnitRegistry
 
 Line = tuple[float, float]
 """(scale, shift): a value in the other unit is scale * value + shift."""
@@ -17,21 +21,30 @@ class UcumGrammar:
     """Parses units and finds the straight line between two."""
 
     def __init__(self) -> None:
-        import ucumvert  # type: ignore[import-untyped]
-        from pint import UnitRegistry
         from ucumvert.parser import get_ucum_parser  # type: ignore[import-untyped]
-        from ucumvert.ucum_pint import UcumToPintTransformer  # type: ignore[import-untyped]
         from ucumvert.xml_util import get_units_with_full_definition  # type: ignore[import-untyped]
 
         self._parser = get_ucum_parser()
-        self._registry: UnitRegistry[Any] = UnitRegistry()
-        self._registry.load_definitions(ucumvert.__path__[0] + "/pint_ucum_defs.txt")
-        self._transformer = UcumToPintTransformer(ureg=self._registry)
         units = get_units_with_full_definition()
         self.arbitrary = frozenset(str(unit.code_cs) for unit in units if unit.is_arbitrary)
         """Atoms such as [IU]: multiples of themselves and of nothing else (UCUM 3.1)."""
         self.special = frozenset(str(unit.code_cs) for unit in units if unit.is_special)
         """Atoms such as [pH] and Cel: on a scale of their own (UCUM 3.2)."""
+
+    @functools.cached_property
+    def _registry(self) -> UnitRegistry[Any]:
+        import ucumvert  # type: ignore[import-untyped]
+        from pint import UnitRegistry
+
+        registry: UnitRegistry[Any] = UnitRegistry()
+        registry.load_definitions(ucumvert.__path__[0] + "/pint_ucum_defs.txt")
+        return registry
+
+    @functools.cached_property
+    def _transformer(self) -> Any:
+        from ucumvert.ucum_pint import UcumToPintTransformer  # type: ignore[import-untyped]
+
+        return UcumToPintTransformer(ureg=self._registry)
 
     @functools.lru_cache(maxsize=512)  # noqa: B019 - there is one grammar, for ever
     def atoms(self, text: str) -> frozenset[str] | None:
