@@ -16,6 +16,8 @@ from heartify.cohort.storage.store import open_store
 from heartify.demo.world import DemoHospital, DemoWorld
 from heartify.errors import ChainError, InputError, IntegrityError, RevertError, ServiceError, UsageError
 from heartify.hospital.hospital import GrantTerms
+from heartify.hospital.publishing.open_source import CohortSource
+from heartify.hospital.publishing.terms import Decisions
 from heartify.lab.home import DealRecord
 from heartify.lab.lab import Lab
 from heartify.lab.opening import Opened
@@ -299,9 +301,13 @@ def test_a_revoked_grant_is_used_no_more(world: DemoWorld) -> None:
 
 def test_each_version_names_the_one_before_it(world: DemoWorld) -> None:
     item = hospital_of(world, "va")
-    csv, dictionary = world.cohorts.csv_files["va"], world.cohorts.dictionary_file
+    cohort = CohortSource(str(world.cohorts.csv_files["va"]), world.cohorts.dictionary_file)
+    decisions = Decisions(
+        accepted_findings=world.cohorts.accepted_findings.get("va", {}),
+        few_changes_reason="the same rows again, for the sake of a test",
+    )
 
-    versions = [item.hospital.publish(csv, dictionary, dataset_name="again").version for _ in range(3)]
+    versions = [item.hospital.publish(cohort, dataset_name="again", decisions=decisions).version for _ in range(3)]
 
     store = open_store(item.published.url)
     previous = [load_documents(store, version).manifest.previous for version in versions]

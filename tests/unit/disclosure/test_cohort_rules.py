@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -182,4 +183,5 @@ def test_facts_refuse_levels_of_another_length():
 def test_facts_do_not_show_their_counts_when_printed(make_facts):
     facts = make_facts(((777, 333), (777, 333)))
 
-    assert "777" not in f"{facts!r} {facts.hospitals!r} {facts.pooled} {facts.factors!r}"
+    shown = f"{facts!r} {facts.hospitals!r} {facts.pooled} {facts.factors!r}"
+    assert "777" not in re.sub("0x[0-9a-f]+", "", shown)  # an address in memory may have any digits

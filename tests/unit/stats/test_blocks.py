@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -70,4 +72,4 @@ def test_blocks_that_do_not_pool_are_refused(names_and_widths):
 def test_a_block_does_not_show_its_rows_when_printed():
     block = CohortBlock("a", np.full((2, 1), 173.25), np.array([0, 1]))
 
-    assert "173" not in f"{block!r} {block}"
+    assert "173" not in re.sub("0x[0-9a-f]+", "", f"{block!r} {block}")
