@@ -77,6 +77,8 @@ class Services:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        for process in self._running.values():
+            process.terminate()  # all at once, so that they end side by side
         for name in list(self._running):
             self.stop(name)
 
