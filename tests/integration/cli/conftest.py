@@ -48,7 +48,15 @@ class Market:
     hospital: Path
     lab: Path
     store: Path
+    deployment: Path
     password_file: Path
+
+    def add_hospital(self, name: str, home: Path, store: str) -> None:
+        """Make the home of a hospital whose versions go to a store, and give its account gas."""
+        shared = ["--deployment", str(self.deployment), "--password-file", str(self.password_file), "--json"]
+        where = ["--store", store, "--broker-url", "http://127.0.0.1:1", "--home", str(home)]
+        assert main(["hospital", "init", "--name", name, *where, *shared]) == 0
+        unsafe_faucet(home, PASSWORD, 0)
 
 
 @pytest.fixture(scope="session")
@@ -67,19 +75,13 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         store_deployment(
             base / "deployment.json", launch_market(sender, private_key, release, app_price=1, embedded=True)
         )
-        made = Market(base / "hospital", base / "lab", base / "store", password_file)
-        _init(made, base / "deployment.json")
+        made = Market(base / "hospital", base / "lab", base / "store", base / "deployment.json", password_file)
+        made.add_hospital("aspen", made.hospital, str(made.store))
+        lab = ["--home", str(made.lab), "--deployment", str(made.deployment), "--password-file", str(password_file)]
+        assert main(["lab", "init", *lab]) == 0
         yield made
     finally:
         chain.stop()
-
-
-def _init(made: Market, deployment: Path) -> None:
-    shared = ["--deployment", str(deployment), "--password-file", str(made.password_file), "--json"]
-    store = ["--store", str(made.store), "--broker-url", "http://127.0.0.1:1"]
-    assert main(["hospital", "init", "--name", "aspen", "--home", str(made.hospital), *store, *shared]) == 0
-    assert main(["lab", "init", "--home", str(made.lab), *shared]) == 0
-    unsafe_faucet(made.hospital, PASSWORD, 0)
 
 
 @pytest.fixture
@@ -87,8 +89,8 @@ def run(market: Market, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     """Run a command of the hospital or the lab, in its home and with its password."""
     monkeypatch.setenv("HEARTIFY_PASSWORD_FILE", str(market.password_file))
 
-    def call(*arguments: object) -> Ran:
-        home = market.lab if arguments[0] == "lab" else market.hospital
+    def call(*arguments: object, home: Path | None = None) -> Ran:
+        home = home or (market.lab if arguments[0] == "lab" else market.hospital)
         capsys.readouterr()
         code = main([*(str(argument) for argument in arguments), "--home", str(home)])
         shown = capsys.readouterr()
