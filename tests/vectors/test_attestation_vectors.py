@@ -57,8 +57,8 @@ def test_genuine_intel_quote_is_accepted_at_its_frozen_time():
     assert result.root_name == "Intel SGX Root CA"
     assert result.status == "ConfigurationAndSWHardeningNeeded"
     assert result.advisories == ("INTEL-SA-00289", "INTEL-SA-00615")
-    assert result.fmspc.hex() == "00a067110000"
-    assert result.collateral_numbers.tcb_evaluation_data_number == 17
+    assert any(mark.scope.endswith("/00a067110000") for mark in result.marks)
+    assert 17 in [mark.number for mark in result.marks if mark.scope.startswith("tcb-info/")]
 
 
 def test_intel_root_as_certificate_gives_the_same_result_as_the_one_inside_the_library():
@@ -138,7 +138,7 @@ def test_simulated_vector_of_another_implementation_is_accepted_with_its_config_
     result = verify_simulated(evidence, meta, policy)
 
     assert result.simulated
-    assert (result.status, result.isv_prod_id, result.isv_svn) == ("UpToDate", 7, 3)
+    assert (result.status, result.product_id, result.security_version) == ("UpToDate", 7, 3)
 
 
 def test_simulated_vector_is_refused_without_its_config_id():

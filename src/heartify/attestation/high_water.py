@@ -7,11 +7,11 @@ Nothing may lower a mark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from heartify.attestation.result import CollateralNumbers
+from heartify.attestation.result import CollateralMark
 from heartify.errors import AttestationError
 
 
@@ -27,24 +27,15 @@ class CollateralHighWater:
                 raise AttestationError(f"collateral high-water mark of {scope[:80]!r} is not a whole number")
         object.__setattr__(self, "marks", MappingProxyType(dict(self.marks)))
 
-    def advance(self, numbers: CollateralNumbers) -> CollateralHighWater:
+    def advance(self, seen: Iterable[CollateralMark]) -> CollateralHighWater:
         """Return the marks after evidence with these numbers. Raises AttestationError when one went backwards."""
-        seen = _numbers_by_scope(numbers)
-        for scope, number in seen.items():
-            mark = self.marks.get(scope, 0)
-            if number < mark:
+        advanced = dict(self.marks)
+        for mark in seen:
+            highest = advanced.get(mark.scope, 0)
+            if mark.number < highest:
                 raise AttestationError(
-                    f"collateral was rolled back: {scope.split('/')[0]} number {number} after {mark}",
+                    f"collateral was rolled back: {mark.scope.split('/')[0]} number {mark.number} after {highest}",
                     hint="the host must fetch current collateral",
                 )
-        return CollateralHighWater({**self.marks, **seen})
-
-
-def _numbers_by_scope(numbers: CollateralNumbers) -> dict[str, int]:
-    root = numbers.root_key_id.hex()
-    return {
-        f"root-crl/{root}": numbers.root_ca_crl_number,
-        f"pck-crl/{root}/{numbers.pck_ca}": numbers.pck_crl_number,
-        f"tcb-info/{root}/{numbers.fmspc.hex()}": numbers.tcb_evaluation_data_number,
-        f"qe-identity/{root}": numbers.qe_evaluation_data_number,
-    }
+            advanced[mark.scope] = mark.number
+        return CollateralHighWater(advanced)

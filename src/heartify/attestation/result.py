@@ -8,37 +8,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heartify.attestation.isolation import Isolation
 from heartify.protocol.evidence import TeeKind
 
 
 @dataclass(frozen=True, slots=True)
-class CollateralNumbers:
-    """Version numbers of the collateral used, for rollback protection. Scopes say what each number counts for."""
+class CollateralMark:
+    """A number that may rise and never fall: of a revocation list, TCB info, QE identity or platform firmware.
 
-    root_key_id: bytes
-    fmspc: bytes
-    pck_ca: str
-    root_ca_crl_number: int
-    pck_crl_number: int
-    tcb_evaluation_data_number: int
-    qe_evaluation_data_number: int
+    `scope` is a text such as `root-crl/<root key id>` that says what the number counts for.
+    """
+
+    scope: str
+    number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationResult:
-    """Accepted evidence. `measurement` is MRENCLAVE (32 bytes); `valid_until_utc_seconds` is the collateral's end."""
+    """Accepted evidence.
+
+    `measurement`: MRENCLAVE of SGX (32 bytes), the TD measurement of TDX (48), the launch digest of SEV-SNP (48).
+    `status` and `advisories`: Intel's TCB status; SEV-SNP has no such words and says `UpToDate`, since a TCB under the
+    policy's floor is refused. `platform_ids`: what names this machine among all, most specific first, such as the PPID
+    and the platform instance id (16 bytes each), or AMD's chip id (64 bytes; none under a VLEK).
+    `product_id`, `security_version`: ISVPRODID and ISVSVN of SGX, the guest SVN of SEV-SNP, None of TDX.
+    `isolation`: what a simulated TEE says that surrounds its process; None for hardware.
+    `marks`: for protection against rollback, see `high_water`. `valid_until_utc_seconds`: the collateral's end.
+    """
 
     tee_kind: TeeKind
     root_name: str
     simulated: bool
     measurement: bytes
-    isv_prod_id: int
-    isv_svn: int
+    report_data: bytes
     status: str
     advisories: tuple[str, ...]
-    ppid: bytes
-    platform_instance_id: bytes | None
-    fmspc: bytes
-    report_data: bytes
-    collateral_numbers: CollateralNumbers
+    platform_ids: tuple[bytes, ...]
+    product_id: int | None
+    security_version: int | None
+    isolation: Isolation | None
+    marks: tuple[CollateralMark, ...]
     valid_until_utc_seconds: int

@@ -24,7 +24,7 @@ from heartify.attestation.claims import QuoteClaims, parse_claims
 from heartify.attestation.collateral import Collateral, check_collateral_signers, parse_collateral
 from heartify.attestation.evidence_limits import check_pem_count, parse_quote_hex
 from heartify.attestation.policy import VerifierPolicy
-from heartify.attestation.result import AttestationResult, CollateralNumbers
+from heartify.attestation.result import AttestationResult, CollateralMark
 from heartify.attestation.roots import TrustRoot
 from heartify.attestation.sgx_quote import SgxReportBody, parse_sgx_quote
 from heartify.attestation.sgx_report_check import check_sgx_attributes, check_sgx_identity
@@ -155,30 +155,31 @@ def _build_result(
     kind: TeeKind, root: TrustRoot, body: SgxReportBody, claims: QuoteClaims, quote: bytes
 ) -> AttestationResult:
     pck = claims.platform.pck
-    numbers = CollateralNumbers(
-        root_key_id=bytes(claims.platform.root_key_id),
-        fmspc=bytes(pck.fmspc),
-        pck_ca=str(dcap_qvl.Quote.parse(quote).ca()),
-        root_ca_crl_number=claims.platform.root_ca_crl_num,
-        pck_crl_number=claims.platform.pck_crl_num,
-        tcb_evaluation_data_number=claims.tcb.eval_data_number,
-        qe_evaluation_data_number=claims.qe.tcb_eval_data_number,
-    )
+    instance = pck.platform_instance_id
     return AttestationResult(
         tee_kind=kind,
         root_name=root.name,
         simulated=root.simulated,
         measurement=body.mr_enclave,
-        isv_prod_id=body.isv_prod_id,
-        isv_svn=body.isv_svn,
+        report_data=body.report_data,
         status=claims.tcb.status,
         advisories=tuple(sorted({*claims.tcb.advisory_ids, *claims.qe.tcb_level.advisoryIDs})),
-        ppid=bytes(pck.ppid),
-        platform_instance_id=None if pck.platform_instance_id is None else bytes(pck.platform_instance_id),
-        fmspc=bytes(pck.fmspc),
-        report_data=body.report_data,
-        collateral_numbers=numbers,
+        platform_ids=(bytes(pck.ppid), *(() if instance is None else (bytes(instance),))),
+        product_id=body.isv_prod_id,
+        security_version=body.isv_svn,
+        isolation=None,
+        marks=_marks(claims, str(dcap_qvl.Quote.parse(quote).ca())),
         valid_until_utc_seconds=claims.earliest_expiration_date,
+    )
+
+
+def _marks(claims: QuoteClaims, pck_ca: str) -> tuple[CollateralMark, ...]:
+    platform, root = claims.platform, bytes(claims.platform.root_key_id).hex()
+    return (
+        CollateralMark(f"root-crl/{root}", platform.root_ca_crl_num),
+        CollateralMark(f"pck-crl/{root}/{pck_ca}", platform.pck_crl_num),
+        CollateralMark(f"tcb-info/{root}/{bytes(platform.pck.fmspc).hex()}", claims.tcb.eval_data_number),
+        CollateralMark(f"qe-identity/{root}", claims.qe.tcb_eval_data_number),
     )
 
 

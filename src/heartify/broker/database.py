@@ -1,12 +1,16 @@
-"""The broker's tables. SQLite by default; any SQLAlchemy URL works.
+"""The broker's tables. SQLite by default, PostgreSQL where a hospital has it; any SQLAlchemy URL works.
 
-`releases` is the use counter: a row is committed before a key leaves, and its key (deal, version, attempt) is unique,
-so two releases can't count as one. `destroyed_keys` remembers a destroyed key by its commitment. `collateral_marks` are
-high-water marks against the rollback of collateral.
+`releases` is the use counter: a row is committed before a key leaves, together with the key receipt that it pays for
+and the audit entry that tells of it. Its key (deal, version, attempt) is unique, and so is (deal, version, enclave): an
+enclave that asks again, because an answer was lost, is the same use. `destroyed_keys` remembers a destroyed key by its
+commitment. `collateral_marks` are high-water marks against the rollback of collateral. `facts` are single values, such
+as whether the broker is paused and the time of the last restore.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,7 +45,9 @@ app_releases = sa.Table(
     metadata,
     sa.Column("release_id", sa.String(66), primary_key=True),
     sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.String(63), nullable=False, default=""),
     sa.Column("approved", sa.Boolean, nullable=False),
+    sa.Column("decided_at", sa.Integer, nullable=False, default=0),
 )
 
 releases = sa.Table(
@@ -54,6 +60,45 @@ releases = sa.Table(
     sa.Column("measurement", sa.String(98), nullable=False),
     sa.Column("simulated", sa.Boolean, nullable=False),
     sa.Column("released_at", sa.Integer, nullable=False),
+    sa.Column("requester", sa.String(42), nullable=False, default=""),
+    sa.Column("key_receipt_signature", sa.String(200), nullable=False, default="0x"),
+    sa.UniqueConstraint("deal", "version", "enclave", name="one_use_an_enclave"),
+)
+
+requester_rules = sa.Table(
+    "requester_rules",
+    metadata,
+    sa.Column("requester", sa.String(42), primary_key=True),
+    sa.Column("decision", sa.String(8), nullable=False),
+    sa.Column("max_deals", sa.Integer),
+    sa.Column("per_days", sa.Integer),
+    sa.Column("note", sa.String(200), nullable=False, default=""),
+)
+
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("event", sa.String(40), nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(66), nullable=False),
+    sa.Column("digest", sa.String(66), nullable=False, unique=True),
+)
+
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+collateral_cache = sa.Table(
+    "collateral_cache",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("fetched_at", sa.BigInteger, nullable=False),
 )
 
 destroyed_keys = sa.Table(
@@ -72,16 +117,37 @@ collateral_marks = sa.Table(
 )
 
 
+_WRITERS_TAKE_TURNS = 0x48454152  # an advisory lock's number, "HEAR"
+
+
 def open_database(url: str) -> sa.Engine:
     """Open the database and create what is missing. SQLite is set to write-ahead logging and full durability."""
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     metadata.create_all(engine)
     return engine
 
 
+@contextlib.contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a transaction in which this process is the only one that writes: what it reads stays so until it commits."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_TAKE_TURNS)))
+        yield connection
+
+
 def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: `_begin_sqlite` does
     # secure_delete overwrites what is deleted: a destroyed key must not live on in a free page (see broker/erasure.py).
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        # A transaction that reads first and writes later could be refused in the middle: take the turn at once.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")

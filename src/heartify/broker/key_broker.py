@@ -127,7 +127,7 @@ class KeyBroker:
         check_plan_permitted(plan, policy)
         check_plan_fits(plan, held.dictionary)
         result = self._verify_evidence(request, deal, pending)  # 6, 7
-        marks = CollateralHighWater(self._store.collateral_marks()).advance(result.collateral_numbers)  # 8
+        marks = CollateralHighWater(self._store.collateral_marks()).advance(result.marks)  # 8
         self._store.store_collateral_marks(marks.marks)
         master_key = self._vault.unwrap(held.version, held.wrapped_master_key)
         release = self._seal(request, pending, held, plan, master_key)  # 9

@@ -8,6 +8,7 @@ import socket
 
 from heartify.enclave.channel import Channel
 from heartify.enclave.program import run_job
+from heartify.enclave.quoting.host import HostQuoter
 
 EXIT_OK = 0
 EXIT_FAILED = 3
@@ -22,7 +23,8 @@ def main(channel_fd: int) -> None:
     code = EXIT_OK
     try:
         with socket.socket(fileno=channel_fd) as connection:
-            run_job(Channel(connection))
+            channel = Channel(connection)
+            run_job(channel, HostQuoter(channel))
     except Exception:  # noqa: BLE001 - a traceback could hold patient values
         code = EXIT_FAILED
     os._exit(code)

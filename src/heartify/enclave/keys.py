@@ -13,6 +13,7 @@ import msgspec
 
 from heartify.enclave.channel import Channel
 from heartify.enclave.job import Hospital, Job
+from heartify.enclave.quoting.quoter import Quoter
 from heartify.errors import HeartifyError, IntegrityError
 from heartify.protocol.canonical import to_bytes, to_hex
 from heartify.protocol.eip712 import address, bytes32
@@ -58,16 +59,18 @@ class ReleasedKeys:
     keys: dict[str, bytes]
 
 
-def fetch_all_keys(channel: Channel, job: Job, keys: EnclaveKeys) -> tuple[ReleasedKeys, ...]:
+def fetch_all_keys(channel: Channel, quoter: Quoter, job: Job, keys: EnclaveKeys) -> tuple[ReleasedKeys, ...]:
     """Ask every hospital's broker; return the releases of those that gave theirs."""
-    released = (_fetch_keys(channel, job, keys, hospital) for hospital in job.hospitals)
+    released = (_fetch_keys(channel, quoter, job, keys, hospital) for hospital in job.hospitals)
     return tuple(item for item in released if item is not None)
 
 
-def _fetch_keys(channel: Channel, job: Job, keys: EnclaveKeys, hospital: Hospital) -> ReleasedKeys | None:
+def _fetch_keys(
+    channel: Channel, quoter: Quoter, job: Job, keys: EnclaveKeys, hospital: Hospital
+) -> ReleasedKeys | None:
     try:
         challenge = _challenge(channel, job, hospital)
-        evidence = challenge and _evidence(channel, job, keys, challenge)
+        evidence = challenge and quoter.evidence(_bound_data(job, keys, challenge))
         release = evidence and challenge and _release(channel, job, keys, hospital, challenge, evidence)
         if not release or not challenge:
             return None
@@ -87,8 +90,8 @@ def _challenge(channel: Channel, job: Job, hospital: Hospital) -> Challenge | No
     return challenge
 
 
-def _evidence(channel: Channel, job: Job, keys: EnclaveKeys, challenge: Challenge) -> Evidence | None:
-    bound = release_report_data(
+def _bound_data(job: Job, keys: EnclaveKeys, challenge: Challenge) -> bytes:
+    return release_report_data(
         job.domain,
         deal=job.deal_id,
         plan_digest=job.deal.planDigest,
@@ -97,8 +100,6 @@ def _evidence(channel: Channel, job: Job, keys: EnclaveKeys, challenge: Challeng
         encryption_public_key=to_hex(keys.sealing.public_key),
         enclave=keys.address,
     )
-    reply = channel.call("quote", report_data=to_hex(bound))
-    return None if reply is None else msgspec.convert(reply[0].get("evidence"), Evidence)
 
 
 def _release(

@@ -18,6 +18,7 @@ from heartify.enclave.channel import Channel
 from heartify.enclave.failure import StudyFailedError, StudyWithheldError
 from heartify.enclave.job import Job, JobDocuments, JobIdentity, check_job, identify
 from heartify.enclave.keys import EnclaveKeys, ReleasedKeys, fetch_all_keys
+from heartify.enclave.quoting.quoter import Quoter
 from heartify.enclave.settle import Ending, deliver, fail, withhold
 from heartify.enclave.study import run_study
 from heartify.errors import HeartifyError, IntegrityError
@@ -28,8 +29,8 @@ from heartify.protocol.sealing import seal
 from heartify.protocol.size_class import size_class
 
 
-def run_job(channel: Channel) -> None:
-    """Run one job and send its ending. Every failure becomes a code of the closed list.
+def run_job(channel: Channel, quoter: Quoter) -> None:
+    """Run one job and send its ending; evidence comes from `quoter`. Every failure becomes a code of the closed list.
 
     Raises:
         StudyFailedError: the deal itself can't be identified, or the host is gone, so there is nothing to sign.
@@ -37,7 +38,7 @@ def run_job(channel: Channel) -> None:
     documents = _parse_documents(channel)
     identity = identify(documents)
     keys = EnclaveKeys.generate()
-    run = _Run(channel, identity, keys)
+    run = _Run(channel, quoter, identity, keys)
     ending = run.to_ending(documents)
     channel.tell(
         "done",
@@ -52,8 +53,9 @@ def run_job(channel: Channel) -> None:
 class _Run:
     """The state of one run that an ending depends on: who gave keys so far."""
 
-    def __init__(self, channel: Channel, identity: JobIdentity, keys: EnclaveKeys) -> None:
+    def __init__(self, channel: Channel, quoter: Quoter, identity: JobIdentity, keys: EnclaveKeys) -> None:
         self._channel = channel
+        self._quoter = quoter
         self._identity = identity
         self._keys = keys
         self._without_keys = frozenset(range(len(identity.deal.grants)))
@@ -74,7 +76,7 @@ class _Run:
         self._channel.tell("step", name="checking the documents")
         job = check_job(documents, self._identity)
         self._channel.tell("step", name="asking the hospitals' brokers for keys")
-        released = fetch_all_keys(self._channel, job, self._keys)
+        released = fetch_all_keys(self._channel, self._quoter, job, self._keys)
         self._without_keys -= {item.hospital.index for item in released}
         if len(released) < job.deal.minGrants:
             raise StudyFailedError(FailureCode.KEYS_UNAVAILABLE)

@@ -7,42 +7,50 @@ from dataclasses import replace
 import pytest
 
 from heartify.attestation.high_water import CollateralHighWater
+from heartify.attestation.result import CollateralMark
 from heartify.errors import AttestationError
 
 EMPTY = CollateralHighWater({})
-NUMBERS = ("root_ca_crl_number", "pck_crl_number", "tcb_evaluation_data_number", "qe_evaluation_data_number")
+SCOPES = ("root-crl", "pck-crl", "tcb-info", "qe-identity")
+
+
+def number_of(result, scope):
+    (number,) = [mark.number for mark in result.marks if mark.scope.split("/")[0] == scope]
+    return number
 
 
 def test_marks_follow_verified_collateral_forward(case):
-    first = case.verify().collateral_numbers
+    first = case.verify()
     later = case.now + 9 * 86400
-    second = case.verify(case.evidence(collateral=case.platform.collateral(later)), now=later).collateral_numbers
+    second = case.verify(case.evidence(collateral=case.platform.collateral(later)), now=later)
 
-    marks = EMPTY.advance(first).advance(second)
+    marks = EMPTY.advance(first.marks).advance(second.marks)
 
-    assert second.pck_crl_number == first.pck_crl_number + 9
-    assert second.pck_crl_number in marks.marks.values()
+    assert number_of(second, "pck-crl") == number_of(first, "pck-crl") + 9
+    assert number_of(second, "pck-crl") in marks.marks.values()
 
 
-@pytest.mark.parametrize("member", NUMBERS)
-def test_number_that_goes_back_is_refused(case, member):
-    numbers = case.verify().collateral_numbers
-    marks = EMPTY.advance(numbers)
+@pytest.mark.parametrize("scope", SCOPES)
+def test_number_that_goes_back_is_refused(case, scope):
+    seen = case.verify().marks
+    marks = EMPTY.advance(seen)
 
-    with pytest.raises(AttestationError, match="rolled back"):
-        marks.advance(replace(numbers, **{member: getattr(numbers, member) - 1}))
+    lower = [replace(mark, number=mark.number - (mark.scope.split("/")[0] == scope)) for mark in seen]
+    with pytest.raises(AttestationError, match=f"rolled back: {scope}"):
+        marks.advance(lower)
 
 
 def test_numbers_of_another_root_are_counted_apart(case):
-    numbers = case.verify().collateral_numbers
+    seen = case.verify().marks
+    others = [CollateralMark(mark.scope + "-of-another-root", 0) for mark in seen]
 
-    marks = EMPTY.advance(numbers).advance(replace(numbers, root_key_id=b"other", pck_crl_number=0))
+    marks = EMPTY.advance(seen).advance(others)
 
     assert len(marks.marks) == 8
 
 
 def test_marks_survive_storing_and_loading(case):
-    marks = EMPTY.advance(case.verify().collateral_numbers)
+    marks = EMPTY.advance(case.verify().marks)
 
     assert CollateralHighWater(dict(marks.marks)) == marks
 

@@ -37,8 +37,7 @@ def test_good_evidence_gives_a_result_that_says_simulated(case):
     assert result.simulated
     assert result.measurement == case.measurement
     assert (result.status, result.advisories) == ("UpToDate", ())
-    assert result.ppid == case.platform.identity.ppid
-    assert result.platform_instance_id == case.platform.identity.platform_instance_id
+    assert result.platform_ids == (case.platform.identity.ppid, case.platform.identity.platform_instance_id)
     assert case.now < result.valid_until_utc_seconds <= case.now + 30 * DAY
 
 
@@ -268,7 +267,7 @@ def test_measurement_that_is_not_approved_is_refused_and_named(case):
 
 def test_isv_svn_below_the_floor_is_refused(case):
     policy = replace(case.policy, min_isv_svn=2)
-    assert case.verify(case.evidence(report=case.report(isv_svn=2)), policy=policy).isv_svn == 2
+    assert case.verify(case.evidence(report=case.report(isv_svn=2)), policy=policy).security_version == 2
 
     with pytest.raises(AttestationError, match="security version 1"):
         case.verify(policy=policy)

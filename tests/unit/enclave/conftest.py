@@ -32,6 +32,7 @@ from heartify.cohort.storage.store import Store, open_store
 from heartify.enclave.channel import Channel
 from heartify.enclave.job import Job, JobDocuments, check_job, identify
 from heartify.enclave.program import run_job
+from heartify.enclave.quoting.host import HostQuoter
 from heartify.errors import HeartifyError
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
@@ -273,7 +274,8 @@ class World:
         def enclave() -> None:
             with enclave_end:
                 try:
-                    run_job(Channel(enclave_end))
+                    channel = Channel(enclave_end)
+                    run_job(channel, HostQuoter(channel))
                 except BaseException as exc:
                     errors.append(exc)
 

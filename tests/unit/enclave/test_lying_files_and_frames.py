@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from heartify.enclave.channel import Channel
 from heartify.enclave.failure import StudyFailedError
 from heartify.enclave.program import run_job
+from heartify.enclave.quoting.host import HostQuoter
 from heartify.protocol.frames import MAX_BODY_BYTES, MAX_HEADER_BYTES, encode_frame
 from heartify.protocol.outcomes import FailureCode, Outcome
 from heartify.protocol.signing import recover_address
@@ -169,8 +170,9 @@ def test_host_that_hangs_up_at_once_gets_no_frame(world):
     host_end, enclave_end = socket.socketpair()
     host_end.close()
 
+    channel = Channel(enclave_end)
     with enclave_end, pytest.raises(StudyFailedError, match="host-protocol"):
-        run_job(Channel(enclave_end))
+        run_job(channel, HostQuoter(channel))
 
 
 def test_host_that_stops_speaking_but_listens_gets_a_signed_failure(world):
@@ -192,7 +194,8 @@ def test_host_that_stops_speaking_but_listens_gets_a_signed_failure(world):
 
 def _run_and_close(connection):
     with connection:
-        run_job(Channel(connection))
+        channel = Channel(connection)
+        run_job(channel, HostQuoter(channel))
 
 
 json_values = st.recursive(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from heartify.enclave.channel import Channel
 from heartify.enclave.failure import StudyFailedError
 from heartify.enclave.program import run_job
+from heartify.enclave.quoting.host import HostQuoter
 from heartify.lab.dry_run.courier import Frame, RehearsalCourier
 from heartify.lab.dry_run.rehearsal import REHEARSAL_DOMAIN, Rehearsal, build_rehearsal
 from heartify.lab.dry_run.twins import Cast, LeftOut, caveats_of, choose_twins
@@ -80,7 +81,8 @@ def _run(rehearsal: Rehearsal, report: Callable[[str], None]) -> Frame:
     def enclave() -> None:
         with enclave_end:
             try:
-                run_job(Channel(enclave_end))
+                channel = Channel(enclave_end)
+                run_job(channel, HostQuoter(channel))
             except StudyFailedError:
                 return  # nothing could be signed; the courier sees the closed channel and says so
 
