@@ -61,6 +61,7 @@ releases = sa.Table(
     sa.Column("simulated", sa.Boolean, nullable=False),
     sa.Column("released_at", sa.Integer, nullable=False),
     sa.Column("requester", sa.String(42), nullable=False, default=""),
+    sa.Column("encryption_key_digest", sa.String(66), nullable=False, default=""),
     sa.Column("key_receipt_signature", sa.String(200), nullable=False, default="0x"),
     sa.UniqueConstraint("deal", "version", "enclave", name="one_use_an_enclave"),
 )
