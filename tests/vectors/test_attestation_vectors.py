@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from heartify.attestation.dcap.sgx_quote import parse_sgx_quote
+from heartify.attestation.dcap.sgx_report_check import check_sgx_attributes
 from heartify.attestation.policy import PRODUCTION_POLICY, unsafe_simulation_policy
-from heartify.attestation.sgx_quote import parse_sgx_quote
-from heartify.attestation.sgx_report_check import check_sgx_attributes
 from heartify.attestation.verifier import verify
 from heartify.errors import AttestationError
 from heartify.protocol.evidence import Evidence, TeeKind
@@ -131,20 +131,11 @@ def verify_simulated(evidence, meta, policy):
     )
 
 
-def test_simulated_vector_of_another_implementation_is_accepted_with_its_config_id():
-    evidence, meta, root_der = simulated_vector()
-    policy = replace(unsafe_simulation_policy(root_der), config_id_hex=meta["config_id"], isv_prod_id=7, min_isv_svn=3)
-
-    result = verify_simulated(evidence, meta, policy)
-
-    assert result.simulated
-    assert (result.status, result.product_id, result.security_version) == ("UpToDate", 7, 3)
-
-
-def test_simulated_vector_is_refused_without_its_config_id():
+def test_simulated_vector_without_a_statement_of_isolation_is_refused():
+    # Its CONFIGID is a deal's digest: the vector was made before simulations had to say what isolates them.
     evidence, meta, root_der = simulated_vector()
 
-    with pytest.raises(AttestationError, match="CONFIGID"):
+    with pytest.raises(AttestationError, match="does not state what isolated"):
         verify_simulated(evidence, meta, unsafe_simulation_policy(root_der))
 
 

@@ -20,14 +20,19 @@ from __future__ import annotations
 
 import dcap_qvl
 
-from heartify.attestation.claims import QuoteClaims, parse_claims
-from heartify.attestation.collateral import Collateral, check_collateral_signers, parse_collateral
+from heartify.attestation.dcap.claims import QuoteClaims, parse_claims
+from heartify.attestation.dcap.collateral import Collateral, check_collateral_signers, parse_collateral
+from heartify.attestation.dcap.sgx_quote import SgxReportBody, parse_sgx_quote
+from heartify.attestation.dcap.sgx_report_check import (
+    check_sgx_attributes,
+    check_sgx_configuration,
+    check_sgx_identity,
+)
 from heartify.attestation.evidence_limits import check_pem_count, parse_quote_hex
+from heartify.attestation.isolation import Isolation
 from heartify.attestation.policy import VerifierPolicy
 from heartify.attestation.result import AttestationResult, CollateralMark
 from heartify.attestation.roots import TrustRoot
-from heartify.attestation.sgx_quote import SgxReportBody, parse_sgx_quote
-from heartify.attestation.sgx_report_check import check_sgx_attributes, check_sgx_identity
 from heartify.errors import AttestationError
 from heartify.protocol.evidence import REPORT_DATA_BYTES, Evidence, TeeKind, parse_tee_kind
 
@@ -73,13 +78,14 @@ def verify(
     # (8) attributes, (9) identity
     _check_same_report(body, claims)
     check_sgx_attributes(body, policy)
+    isolation = check_sgx_configuration(body, policy, simulated=kind.is_simulated)
     check_sgx_identity(
         body,
         policy,
         expected_report_data=expected_report_data,
         reference_measurements=reference_measurements,
     )
-    return _build_result(kind, root, body, claims, quote)
+    return _build_result(kind, root, body, claims, quote, isolation)
 
 
 def _check_expectations(now_utc_seconds: int, report_data: bytes, measurements: frozenset[bytes]) -> None:
@@ -152,7 +158,7 @@ def _check_same_report(body: SgxReportBody, claims: QuoteClaims) -> None:
 
 
 def _build_result(
-    kind: TeeKind, root: TrustRoot, body: SgxReportBody, claims: QuoteClaims, quote: bytes
+    kind: TeeKind, root: TrustRoot, body: SgxReportBody, claims: QuoteClaims, quote: bytes, isolation: Isolation | None
 ) -> AttestationResult:
     pck = claims.platform.pck
     instance = pck.platform_instance_id
@@ -167,7 +173,7 @@ def _build_result(
         platform_ids=(bytes(pck.ppid), *(() if instance is None else (bytes(instance),))),
         product_id=body.isv_prod_id,
         security_version=body.isv_svn,
-        isolation=None,
+        isolation=isolation,
         marks=_marks(claims, str(dcap_qvl.Quote.parse(quote).ca())),
         valid_until_utc_seconds=claims.earliest_expiration_date,
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from heartify.attestation.isolation import Isolation, encode_isolation
 from heartify.attestation.simulated import SimulatedPlatform
 from heartify.attestation.simulated.collateral import SimulatedIssue
 from heartify.attestation.simulated.pck_extension import SimulatedPlatformIdentity
@@ -278,13 +279,18 @@ def test_other_product_id_is_refused(case):
         case.verify(policy=replace(case.policy, isv_prod_id=7))
 
 
-def test_config_id_is_zero_unless_the_policy_names_another(case):
-    config_id = b"\x07" * 64
-    evidence = case.evidence(report=case.report(config_id=config_id, flags=0x85))
-    assert case.verify(evidence, policy=replace(case.policy, config_id_hex=config_id.hex())).simulated
+def test_simulated_evidence_says_what_isolated_its_process(case):
+    measures = Isolation.SANDBOX | Isolation.OWN_USER
+    config_id = encode_isolation(measures, 64)
 
-    with pytest.raises(AttestationError, match="CONFIGID"):
-        case.verify(evidence)
+    assert case.verify().isolation == Isolation.NONE
+    assert case.verify(case.evidence(report=case.report(config_id=config_id, flags=0x85))).isolation == measures
+
+
+@pytest.mark.parametrize("config_id", [bytes(64), b"\x07" * 64])
+def test_simulated_evidence_that_does_not_say_what_isolated_it_is_refused(case, config_id):
+    with pytest.raises(AttestationError, match="does not state what isolated"):
+        case.verify(case.evidence(report=case.report(config_id=config_id)))
 
 
 def test_report_data_of_another_question_are_refused_as_replay(case):

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from heartify.attestation.sgx_quote import BODY_BYTES, ECDSA_P256, QUOTE_VERSION, TEE_TYPE_SGX
-from heartify.attestation.sgx_report_check import FLAG_INIT, FLAG_MODE64BIT, FLAG_PROVISION_KEY
+from heartify.attestation.dcap.sgx_quote import BODY_BYTES, ECDSA_P256, QUOTE_VERSION, TEE_TYPE_SGX
+from heartify.attestation.dcap.sgx_report_check import FLAG_INIT, FLAG_MODE64BIT, FLAG_PROVISION_KEY
+from heartify.attestation.isolation import SGX_CONFIG_ID_BYTES, Isolation, encode_isolation
 from heartify.attestation.simulated.pck_extension import SimulatedPlatformIdentity
 from heartify.attestation.simulated.pki import SimulatedCertificates, SimulatedKeys, encode_chain_pem
 from heartify.errors import EnclaveError
@@ -43,7 +44,7 @@ class SimulatedReport:
     isv_svn: int = 1
     flags: int = FLAG_INIT | FLAG_MODE64BIT
     xfrm: int = 0xE7
-    config_id: bytes = bytes(64)
+    config_id: bytes = encode_isolation(Isolation.NONE, SGX_CONFIG_ID_BYTES)
 
     def encode(self) -> bytes:
         """Encode the 384 bytes. Raises EnclaveError when a member has the wrong size."""
@@ -114,6 +115,7 @@ def _build_qe_report(attestation_public_key: bytes, identity: SimulatedPlatformI
         isv_svn=QE_ISV_SVN,
         flags=FLAG_INIT | FLAG_PROVISION_KEY | FLAG_MODE64BIT,
         cpu_svn=identity.cpu_svn,
+        config_id=bytes(SGX_CONFIG_ID_BYTES),
         report_data=binding + bytes(32),
     ).encode()
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+from heartify.attestation.dcap.sgx_quote import SgxReportBody
+from heartify.attestation.isolation import Isolation, decode_isolation
 from heartify.attestation.policy import VerifierPolicy
-from heartify.attestation.sgx_quote import SgxReportBody
 from heartify.errors import AttestationError
 
 # Intel SDM volume 3D, table 34-3 (ATTRIBUTES).
@@ -42,6 +43,18 @@ def check_sgx_attributes(body: SgxReportBody, policy: VerifierPolicy) -> None:
         raise AttestationError(f"enclave XFRM {body.xfrm:#x} exceeds the allowed {policy.xfrm_allowed:#x}")
 
 
+def check_sgx_configuration(body: SgxReportBody, policy: VerifierPolicy, *, simulated: bool) -> Isolation | None:
+    """Refuse another CONFIGID than the policy's; of a simulation, refuse one that doesn't say what isolated it.
+
+    Returns what a simulation states, None for hardware. Raises AttestationError.
+    """
+    if simulated:
+        return decode_isolation(body.config_id)
+    if body.config_id.hex() != policy.config_id_hex:
+        raise AttestationError("CONFIGID of the enclave is not the expected one")
+    return None
+
+
 def check_sgx_identity(
     body: SgxReportBody,
     policy: VerifierPolicy,
@@ -59,8 +72,6 @@ def check_sgx_identity(
         raise AttestationError(f"ISV product id is {body.isv_prod_id}, expected {policy.isv_prod_id}")
     if body.isv_svn < policy.min_isv_svn:
         raise AttestationError(f"ISV security version {body.isv_svn} is below the floor {policy.min_isv_svn}")
-    if body.config_id.hex() != policy.config_id_hex:
-        raise AttestationError("CONFIGID of the enclave is not the expected one")
     if body.config_svn or any(body.isv_ext_prod_id) or any(body.isv_family_id):
         raise AttestationError("enclave uses key separation members that the policy does not name")
     if not hmac.compare_digest(body.report_data, expected_report_data):
