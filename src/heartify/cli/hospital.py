@@ -181,7 +181,7 @@ def status(home: Home = HOME, as_json: options.Json = False) -> None:
     show(document, as_json=as_json, human=human)
 
 
-app.command()(hospital_broker.broker)
+app.add_typer(hospital_broker.app, name="broker")
 
 
 def _absolute_store(store: str) -> str:

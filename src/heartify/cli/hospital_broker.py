@@ -1,4 +1,8 @@
-"""`heartify hospital broker`: a service that starts by itself, without what reads and encrypts cohorts."""
+"""`heartify hospital broker`: the key broker as a service, and the group of its operator's commands.
+
+The group starts without what reads and encrypts cohorts, and each of its commands imports what it needs when it is
+called. Without a subcommand the service runs, as service files have it.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,56 @@ from heartify.broker.service import build_broker_service
 from heartify.cli import options
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say
+from heartify.errors import UsageError
 from heartify.hospital.broker import build_key_broker
 from heartify.hospital.home import HospitalHome
 from heartify.party.http_service import bind, serve
 
+Host = Annotated[str, typer.Option(help="Address to listen on; TLS is a reverse proxy's work.")]
+Port = Annotated[int | None, typer.Option(help="Port; else that of the broker's URL.")]
+ReleasesPerDeal = Annotated[
+    int, typer.Option(help="How often keys go out for one deal; 2 lets a pool retry once after a crash.")
+]
+_LOCALHOST = "127.0.0.1"
 
+app = typer.Typer(help="The hospital's key broker: run it, keep its keys and its state.")
+
+
+@app.callback(invoke_without_command=True)
 def broker(
+    context: typer.Context,
     home: Home = HOME,
-    host: Annotated[str, typer.Option(help="Address to listen on; TLS is a reverse proxy's work.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Port; else that of the broker's URL.")] = None,
-    releases_per_deal: Annotated[
-        int, typer.Option(help="How often keys go out for one deal; 2 lets a pool retry once after a crash.")
-    ] = DEFAULT_RELEASES_PER_DEAL,
+    host: Host = _LOCALHOST,
+    port: Port = None,
+    releases_per_deal: ReleasesPerDeal = DEFAULT_RELEASES_PER_DEAL,
+    password_file: options.PasswordFile = None,
+) -> None:
+    """Run the hospital's key broker, or one of its operator's commands.
+
+    Example: heartify hospital broker --home ./cleveland
+    """
+    if context.invoked_subcommand is None:
+        run(home, host, port, releases_per_deal, password_file)
+        return
+    given = [name for name in context.params if not _is_default(context, name)]
+    if given:  # it would go unheard, and the command would work on another home
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} stands before `{context.invoked_subcommand}`",
+            hint="options go after the subcommand",
+        )
+
+
+@app.command()
+def run(
+    home: Home = HOME,
+    host: Host = _LOCALHOST,
+    port: Port = None,
+    releases_per_deal: ReleasesPerDeal = DEFAULT_RELEASES_PER_DEAL,
     password_file: options.PasswordFile = None,
 ) -> None:
     """Run the hospital's key broker in the foreground until Ctrl-C.
 
-    Example: heartify hospital broker --home ./cleveland
+    Example: heartify hospital broker run --home ./cleveland
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("heartify").setLevel(logging.INFO)
@@ -38,3 +75,8 @@ def broker(
     key_broker = build_key_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
     say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
     serve(build_broker_service(key_broker), listener)
+
+
+def _is_default(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is None or source.name == "DEFAULT"

@@ -25,7 +25,7 @@ _GROUPS = {
     "chain": "heartify.cli.chain",
 }
 _SERVICES = {("hospital", "broker"): "heartify.cli.hospital_broker"}
-"""Commands of a group that are imported without the rest of it: they are started often, and run for long."""
+"""Groups within a group that are imported without the rest of it: they are started often, and run for long."""
 
 _COMMANDS = {"deploy": "heartify.cli.chain", "demo": "heartify.cli.demo"}
 
@@ -40,7 +40,7 @@ def build_app(wanted: str | None = None, command: str | None = None) -> typer.Ty
     )
     app.callback()(_keep_subcommands)
     if (service := _SERVICES.get((wanted or "", command or ""))) is not None:
-        app.add_typer(_lone_command(service, command or ""), name=wanted)
+        app.add_typer(_lone_subgroup(service, command or ""), name=wanted)
         return app
     whole = wanted not in {*_GROUPS, *_COMMANDS}
     for name, module in _GROUPS.items():
@@ -78,9 +78,10 @@ def run() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
-def _lone_command(module: str, name: str) -> typer.Typer:
+def _lone_subgroup(module: str, name: str) -> typer.Typer:
     group = typer.Typer(no_args_is_help=True)
-    group.command(name)(getattr(importlib.import_module(module), name))
+    group.callback()(_keep_subcommands)
+    group.add_typer(importlib.import_module(module).app, name=name)
     return group
 
 

@@ -56,7 +56,7 @@ def documented_exit_codes() -> dict[str, int]:
 def test_the_command_line_has_every_command_of_the_main_job():
     expected = {
         *("chain start", "deploy", "demo"),
-        *(f"hospital {name}" for name in ("init", "publish", "broker", "grant", "revoke", "status")),
+        *(f"hospital {name}" for name in ("init", "publish", "broker run", "grant", "revoke", "status")),
         *(f"lab {name}" for name in ("init", "catalogue", "plan", "quote", "run", "status", "open", "verify")),
         *(f"pool {name}" for name in ("init", "start", "status")),
         *(f"account {name}" for name in ("show", "deposit", "withdraw")),
