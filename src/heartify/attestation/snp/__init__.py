@@ -1,0 +1,1 @@
+"""AMD SEV-SNP: attestation reports, AMD's certificate chain, firmware levels, and what a policy may demand of them."""
