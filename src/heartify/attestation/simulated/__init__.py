@@ -1,8 +1,9 @@
-"""A simulated Intel DCAP: its own root, certificates, collateral and quotes, in Intel's formats.
+"""A simulated Intel DCAP: its own root, certificates, collateral and quotes for SGX and TDX, in Intel's formats.
 
 Every distinguished name says "Simulated ... not Intel". It protects nothing; it lets everything else run for real.
 """
 
+from heartify.attestation.simulated.launch import SimulatedLaunch
 from heartify.attestation.simulated.platform import SimulatedPlatform
 
-__all__ = ["SimulatedPlatform"]
+__all__ = ["SimulatedLaunch", "SimulatedPlatform"]

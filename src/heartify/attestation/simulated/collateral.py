@@ -22,7 +22,7 @@ from heartify.attestation.simulated.pki import (
     encode_chain_pem,
     utc_datetime,
 )
-from heartify.attestation.simulated.quote import QE_ISV_PROD_ID, QE_MR_SIGNER, sign_raw
+from heartify.attestation.simulated.quote import QE_ISV_PROD_ID, QE_MR_SIGNER, TD_QE_ISV_PROD_ID, sign_raw
 
 COLLATERAL_SECONDS = 30 * 86400
 _CLOCK_SKEW_SECONDS = 600
@@ -37,6 +37,9 @@ _TCB_LEVELS: tuple[tuple[int, int, str, tuple[str, ...], str], ...] = (
     (2, 10, "OutOfDate", ("INTEL-SA-00657", "INTEL-SA-00767"), "2023-02-15T00:00:00Z"),
     (1, 5, "Revoked", ("INTEL-SA-00219",), "2018-01-04T00:00:00Z"),
 )
+# TDX components of the same levels: the first two are the module's, which has identities of its own, and its loader.
+_TDX_LEVEL_SVNS: tuple[tuple[int, ...], ...] = ((5, 0, 5, *(0,) * 13), *((0,) * 16,) * 4)
+_TDX_MODULE = {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "ff" * 8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ class SimulatedIssue:
 
 
 def build_tcb_info(identity: SimulatedPlatformIdentity, issue: SimulatedIssue) -> dict[str, Any]:
-    """Build TCB info of version 3 for the platform's family."""
+    """Build TCB info of version 3 for SGX on the platform's family."""
     return {
         "id": "SGX",
         "version": 3,
@@ -87,9 +90,45 @@ def build_tcb_info(identity: SimulatedPlatformIdentity, issue: SimulatedIssue) -
 
 
 def build_qe_identity(issue: SimulatedIssue) -> dict[str, Any]:
-    """Build the identity of the simulated quoting enclave, version 2."""
+    """Build the identity of the simulated quoting enclave for SGX, version 2."""
+    return _qe_identity("QE", QE_ISV_PROD_ID, issue)
+
+
+def build_td_tcb_info(identity: SimulatedPlatformIdentity, issue: SimulatedIssue) -> dict[str, Any]:
+    """Build TCB info of version 3 for TDX on the platform's family, with the identities of the simulated module."""
+    tcb_info = build_tcb_info(identity, issue)
+    levels = tcb_info.pop("tcbLevels")
+    for level, tdx_svns in zip(levels, _TDX_LEVEL_SVNS, strict=True):
+        level["tcb"]["tdxtcbcomponents"] = [{"svn": svn} for svn in tdx_svns]
     return {
-        "id": "QE",
+        **tcb_info,
+        "id": "TDX",
+        "tdxModule": dict(_TDX_MODULE),
+        "tdxModuleIdentities": [{"id": "TDX_01", **_TDX_MODULE, "tcbLevels": _tdx_module_levels()}],
+        "tcbLevels": levels,
+    }
+
+
+def build_td_qe_identity(issue: SimulatedIssue) -> dict[str, Any]:
+    """Build the identity of the simulated quoting enclave for TDX, version 2."""
+    return _qe_identity("TD_QE", TD_QE_ISV_PROD_ID, issue)
+
+
+def _tdx_module_levels() -> list[dict[str, Any]]:
+    return [
+        {"tcb": {"isvsvn": 5}, "tcbDate": _TCB_DATE, "tcbStatus": "UpToDate"},
+        {
+            "tcb": {"isvsvn": 2},
+            "tcbDate": "2023-08-09T00:00:00Z",
+            "tcbStatus": "OutOfDate",
+            "advisoryIDs": ["INTEL-SA-01036"],
+        },
+    ]
+
+
+def _qe_identity(name: str, product_id: int, issue: SimulatedIssue) -> dict[str, Any]:
+    return {
+        "id": name,
         "version": 2,
         **_dates(issue),
         "tcbEvaluationDataNumber": issue.evaluation_data_number,
@@ -99,7 +138,7 @@ def build_qe_identity(issue: SimulatedIssue) -> dict[str, Any]:
         "attributes": "11" + "00" * 15,
         "attributesMask": "fb" + "ff" * 7 + "00" * 8,
         "mrsigner": QE_MR_SIGNER.hex(),
-        "isvprodid": QE_ISV_PROD_ID,
+        "isvprodid": product_id,
         "tcbLevels": [
             {"tcb": {"isvsvn": 8}, "tcbDate": _TCB_DATE, "tcbStatus": "UpToDate"},
             {
@@ -117,10 +156,15 @@ def build_collateral(
     certificates: SimulatedCertificates,
     identity: SimulatedPlatformIdentity,
     issue: SimulatedIssue,
+    *,
+    tdx: bool = False,
 ) -> dict[str, str]:
-    """Build the members of QuoteCollateralV3: PEM chains, lists and signatures as hex, signed JSON as exact text."""
-    tcb_info = encode_signed_text(build_tcb_info(identity, issue))
-    qe_identity = encode_signed_text(build_qe_identity(issue))
+    """Build the members of QuoteCollateralV3: PEM chains, lists and signatures as hex, signed JSON as exact text.
+
+    It is for SGX quotes, or with `tdx` for TDX quotes; what is for one is refused for the other.
+    """
+    tcb_info = encode_signed_text(build_td_tcb_info(identity, issue) if tdx else build_tcb_info(identity, issue))
+    qe_identity = encode_signed_text(build_td_qe_identity(issue) if tdx else build_qe_identity(issue))
     signer_chain = encode_chain_pem(certificates.tcb_signer, certificates.root)
     return {
         "pck_crl_issuer_chain": encode_chain_pem(certificates.pck_ca, certificates.root),

@@ -27,6 +27,7 @@ QE_VENDOR_ID: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 QE_MR_SIGNER: Final = hashlib.sha256(b"simulated quoting enclave signer, not Intel").digest()
 QE_MR_ENCLAVE: Final = hashlib.sha256(b"simulated quoting enclave, not Intel").digest()
 QE_ISV_PROD_ID: Final = 1
+TD_QE_ISV_PROD_ID: Final = 2
 QE_ISV_SVN: Final = 8
 _QE_AUTHENTICATION_DATA: Final = bytes(range(32))
 _PCK_CHAIN_PEM: Final = 5
@@ -75,15 +76,29 @@ def build_quote(
     certificates: SimulatedCertificates,
     identity: SimulatedPlatformIdentity,
 ) -> bytes:
-    """Sign a report body into a quote with its PCK certificate chain."""
+    """Sign an SGX report body into a quote with its PCK certificate chain."""
     signed = _encode_header(identity) + body
-    attestation_public_key = _encode_public_key(keys.attestation)
-    qe_report = _build_qe_report(attestation_public_key, identity)
+    attestation_public_key = encode_public_key(keys.attestation)
+    certification = build_qe_certification(attestation_public_key, keys, certificates, identity, QE_ISV_PROD_ID)
+    signature_data = sign_raw(keys.attestation, signed) + attestation_public_key + certification
+    return signed + struct.pack("<I", len(signature_data)) + signature_data
+
+
+def build_qe_certification(
+    attestation_public_key: bytes,
+    keys: SimulatedKeys,
+    certificates: SimulatedCertificates,
+    identity: SimulatedPlatformIdentity,
+    product_id: int,
+) -> bytes:
+    """Build what vouches for an attestation key: the quoting enclave's report, its signature, and the PCK chain.
+
+    `product_id` is QE_ISV_PROD_ID of the quoting enclave for SGX, TD_QE_ISV_PROD_ID of the one for TDX.
+    """
+    qe_report = _build_qe_report(attestation_public_key, identity, product_id)
     chain = encode_chain_pem(certificates.pck, certificates.pck_ca, certificates.root).encode()
-    signature_data = b"".join(
+    return b"".join(
         (
-            sign_raw(keys.attestation, signed),
-            attestation_public_key,
             qe_report,
             sign_raw(keys.pck, qe_report),
             struct.pack("<H", len(_QE_AUTHENTICATION_DATA)),
@@ -92,7 +107,6 @@ def build_quote(
             chain,
         )
     )
-    return signed + struct.pack("<I", len(signature_data)) + signature_data
 
 
 def sign_raw(private_key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
@@ -106,12 +120,12 @@ def _encode_header(identity: SimulatedPlatformIdentity) -> bytes:
     return fixed + QE_VENDOR_ID + bytes(20)
 
 
-def _build_qe_report(attestation_public_key: bytes, identity: SimulatedPlatformIdentity) -> bytes:
+def _build_qe_report(attestation_public_key: bytes, identity: SimulatedPlatformIdentity, product_id: int) -> bytes:
     binding = hashlib.sha256(attestation_public_key + _QE_AUTHENTICATION_DATA).digest()
     return SimulatedReport(
         mr_enclave=QE_MR_ENCLAVE,
         mr_signer=QE_MR_SIGNER,
-        isv_prod_id=QE_ISV_PROD_ID,
+        isv_prod_id=product_id,
         isv_svn=QE_ISV_SVN,
         flags=FLAG_INIT | FLAG_PROVISION_KEY | FLAG_MODE64BIT,
         cpu_svn=identity.cpu_svn,
@@ -120,6 +134,7 @@ def _build_qe_report(attestation_public_key: bytes, identity: SimulatedPlatformI
     ).encode()
 
 
-def _encode_public_key(private_key: ec.EllipticCurvePrivateKey) -> bytes:
+def encode_public_key(private_key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Encode the public half: 64 bytes, x then y, big endian."""
     numbers = private_key.public_key().public_numbers()
     return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
