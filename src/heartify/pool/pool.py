@@ -36,7 +36,7 @@ from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.orders import PoolOffer, fresh_nonce, sign_order
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.size_class import size_class
-from heartify.tee.launcher import SimulatedSgxLauncher
+from heartify.tee.simulated.launcher import SimulatedSgxLauncher
 
 log = logging.getLogger("heartify.pool")
 

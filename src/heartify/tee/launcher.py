@@ -1,44 +1,51 @@
-"""Launchers: they start a measured enclave process on this host and quote for it.
+"""The port through which a pool starts enclaves, whichever TEE it has.
 
-Every launcher gives the same `RunningEnclave`, so pool and hospital code doesn't know which TEE it uses.
-The simulated launcher is launcher and quoting enclave in one: it states the measurement of the copy that it started;
-the enclave chooses nothing but report data. Only pool and hospital import this module.
+Every launcher gives something that behaves as `Enclave`, so the pool's code doesn't know which TEE it uses.
+What a launcher says of itself is for the pool's own eyes; a broker believes evidence only.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
-import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Protocol, Self
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-from heartify.attestation.simulated import SimulatedPlatform
-from heartify.errors import EnclaveError
 from heartify.protocol.evidence import Evidence, TeeKind
-from heartify.tee.image import EnclaveImage
-from heartify.tee.image_contents import build_enclave_image
-from heartify.tee.image_copy import ImageCopy, check_image_copy, copy_image, keep_image_copy
 from heartify.tee.limits import EnclaveLimits
-from heartify.tee.running_enclave import RunningEnclave
-from heartify.tee.sandbox import (
-    Isolation,
-    build_bubblewrap_command,
-    build_environment,
-    build_plain_command,
-    choose_enclave_user_id,
-    choose_isolation,
-    needs_user_namespace,
-)
-from heartify.tee.system_call_filter import open_enclave_filter, open_launch_filter
+
+
+class Enclave(Protocol):
+    """A running enclave as its host sees it; `RunningEnclave` is one in a process of this machine.
+
+    `isolation` says in words what surrounds it, for status pages.
+    """
+
+    @property
+    def measurement(self) -> bytes:
+        """Return the measurement that its evidence states."""
+
+    @property
+    def isolation(self) -> str:
+        """Return what surrounds it."""
+
+    def send_frame(self, header: dict[str, Any], body: bytes = b"") -> None:
+        """Send one frame. Raises EnclaveError."""
+
+    def receive_frame(self, timeout_seconds: float) -> tuple[dict[str, Any], bytes]:
+        """Wait for one frame. Raises EnclaveError."""
+
+    def quote(self, report_data: bytes) -> Evidence:
+        """Return evidence over 64 bytes of report data. Raises EnclaveError, also where the enclave quotes itself."""
+
+    def terminate(self) -> None:
+        """End it at once, with everything that belongs to it."""
+
+    def __enter__(self) -> Self:
+        """Use it as a context that leaves nothing running."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """End it."""
 
 
 class Launcher(Protocol):
@@ -52,143 +59,12 @@ class Launcher(Protocol):
     def measurement(self) -> bytes:
         """Return the measurement that the evidence will state."""
 
-    def launch(self) -> RunningEnclave:
-        """Start one enclave. Raises EnclaveError when it can't be started."""
-
-
-class SimulatedSgxLauncher:
-    """Starts enclaves in the simulated TEE. `isolation` is `auto`, `bubblewrap` or `unsafe-plain-process`.
-
-    `store` is a folder for the measured copy of the image, kept between runs; without it the copy is temporary.
-    Use as a context, or call `close`, to remove a temporary copy.
-    """
-
-    def __init__(
-        self,
-        platform: SimulatedPlatform,
-        *,
-        image: EnclaveImage | None = None,
-        limits: EnclaveLimits | None = None,
-        isolation: str = "auto",
-        store: Path | None = None,
-        clock: Callable[[], float] = time.time,
-        user_namespace: bool | None = None,
-    ) -> None:
-        self._platform = platform
-        self._limits = limits or EnclaveLimits()
-        self._clock = clock
-        self._isolation = choose_isolation(isolation)
-        self._user_namespace = needs_user_namespace() if user_namespace is None else user_namespace
-        self._remove_copy: Callable[[], object] = _do_nothing
-        self._copy = self._make_copy(image or build_enclave_image(), store)
-        # A process started with "die with parent" dies with the thread that started it, so one thread outlives all.
-        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enclave-starter")
-
-    @property
-    def tee_kind(self) -> TeeKind:
-        """Return the simulated kind."""
-        return TeeKind.SIMULATED_SGX
-
-    @property
-    def measurement(self) -> bytes:
-        """Return the measurement of the copy that runs, 32 bytes."""
-        return self._copy.measurement
-
     @property
     def isolation(self) -> str:
-        """Return what will surround the enclaves."""
-        return self._isolation.value
+        """Return in words what will surround the enclaves."""
 
-    def launch(self) -> RunningEnclave:
-        """Start one enclave process from the measured copy. Raises EnclaveError when that can't be done."""
-        check_image_copy(self._copy)
-        host_end, enclave_end = socket.socketpair()
-        try:
-            with enclave_end:
-                process = self._starter.submit(self._start, enclave_end.fileno()).result()
-        except (OSError, RuntimeError) as exc:
-            host_end.close()
-            raise EnclaveError(f"the enclave process can't be started: {type(exc).__name__}") from exc
-        # The quoter holds the launcher, so its thread and copy last as long as the enclave.
-        return RunningEnclave(
-            process,
-            host_end,
-            measurement=self._copy.measurement,
-            isolation=self._isolation,
-            quoter=self._quote,
-        )
+    def launch(self, limits: EnclaveLimits | None = None) -> Enclave:
+        """Start one enclave, within the given limits or the launcher's own. Raises EnclaveError when it can't."""
 
     def close(self) -> None:
-        """Remove the temporary copy and the starting thread; enclaves still running in a sandbox are ended."""
-        self._starter.shutdown(wait=True)
-        self._remove_copy()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def _make_copy(self, image: EnclaveImage, store: Path | None) -> ImageCopy:
-        if store is not None:
-            return keep_image_copy(image, store.resolve())  # the sandbox starts in another folder
-        folder = Path(tempfile.mkdtemp(prefix="heartify-simulated-enclave-"))
-        # Also when the launcher is forgotten, and at the end of the program.
-        self._remove_copy = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return copy_image(image, folder / "image")
-
-    def _quote(self, report_data: bytes) -> Evidence:
-        return self._platform.evidence(self._copy.measurement, report_data, int(self._clock()))
-
-    def _start(self, channel_fd: int) -> subprocess.Popen[bytes]:
-        with self._filters() as (launch_filter_fd, enclave_filter_fd):
-            options = self._bootstrap_options(channel_fd, enclave_filter_fd)
-            sandboxed = self._isolation is not Isolation.UNSAFE_PLAIN_PROCESS
-            command = build_plain_command(self._copy, options)
-            if sandboxed:
-                command = build_bubblewrap_command(
-                    self._copy, options, launch_filter_fd=launch_filter_fd, user_namespace=self._user_namespace
-                )
-            descriptors = (channel_fd, launch_filter_fd, enclave_filter_fd)
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[descriptor for descriptor in descriptors if descriptor is not None],
-                env={"PATH": os.defpath} if sandboxed else self._plain_environment(),
-                cwd="/",
-                start_new_session=True,
-            )
-
-    def _plain_environment(self) -> dict[str, str]:
-        return build_environment(self._copy.image.environment, self._copy.folder / "system")
-
-    def _bootstrap_options(self, channel_fd: int, enclave_filter_fd: int | None) -> str:
-        own_user = self._isolation is not Isolation.UNSAFE_PLAIN_PROCESS and not self._user_namespace
-        return json.dumps(
-            {
-                "entry": self._copy.image.entry,
-                "channel_fd": channel_fd,
-                "filter_fd": enclave_filter_fd,
-                "user_id": choose_enclave_user_id() if own_user else None,
-                "memory_bytes": self._limits.memory_bytes,
-                "cpu_seconds": self._limits.cpu_seconds,
-            }
-        )
-
-    @contextlib.contextmanager
-    def _filters(self) -> Iterator[tuple[int | None, int | None]]:
-        if self._isolation is not Isolation.BUBBLEWRAP_SECCOMP:
-            yield None, None
-            return
-        with contextlib.ExitStack() as stack:
-            launch_filter_fd = open_launch_filter()
-            stack.callback(os.close, launch_filter_fd)
-            enclave_filter_fd = open_enclave_filter()
-            stack.callback(os.close, enclave_filter_fd)
-            yield launch_filter_fd, enclave_filter_fd
-
-
-def _do_nothing() -> None:
-    """Stand for the removal of a copy that stays."""
+        """Give back what the launcher holds on this machine."""

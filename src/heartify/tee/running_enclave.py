@@ -19,7 +19,6 @@ from typing import Any, Self
 from heartify.errors import DocumentError, EnclaveError
 from heartify.protocol.evidence import Evidence
 from heartify.protocol.frames import encode_frame, read_frame
-from heartify.tee.sandbox import Isolation
 
 _REAP_SECONDS = 10.0
 _SEND_SECONDS = 120.0
@@ -27,7 +26,10 @@ _CHUNK_BYTES = 1 << 20
 
 
 class RunningEnclave:
-    """One enclave. `measurement` is what was measured of the running copy; `isolation` says what surrounds it."""
+    """One enclave. `measurement` is what was measured of the running copy; `isolation` says in words what surrounds it.
+
+    `quoter` answers for it, where the host quotes; it raises EnclaveError where the enclave gets its evidence itself.
+    """
 
     def __init__(
         self,
@@ -35,11 +37,11 @@ class RunningEnclave:
         channel: socket.socket,
         *,
         measurement: bytes,
-        isolation: Isolation,
+        isolation: str,
         quoter: Callable[[bytes], Evidence],
     ) -> None:
         self.measurement = measurement
-        self.isolation = isolation.value
+        self.isolation = isolation
         self._process = process
         self._channel = channel
         self._quoter = quoter

@@ -43,8 +43,8 @@ from heartify.protocol.plan import Plan, Purpose, parse_plan_toml
 from heartify.protocol.receipts import Settlement
 from heartify.protocol.sealing import SealingKey
 from heartify.protocol.signing import address_of, generate_private_key
-from heartify.tee.launcher import SimulatedSgxLauncher
 from heartify.tee.running_enclave import RunningEnclave
+from heartify.tee.simulated.launcher import SimulatedSgxLauncher
 
 DOMAIN = Domain(31_337, "0x" + "4d" * 20)
 NO_PLACE = Place(1, 0, "0x" + "00" * 32)
@@ -202,7 +202,7 @@ def hospitals(
             vault.wrap(written.version_id, written.master_key),
         )
         broker_store.add_grant(*_signed_grant(written.version_id, key, policy, release), policy)
-        broker_store.approve_release(release)
+        broker_store.approvals.approve(release)
         settings = BrokerSettings(DOMAIN, key, unsafe_simulation_policy(platform.root_der))
         made.append(
             Hospital(dataset, written.version_id, store.url, policy, address_of(key), broker_store, settings, vault)

@@ -9,8 +9,8 @@ import pytest
 
 from heartify.attestation.simulated import SimulatedPlatform
 from heartify.tee.image_contents import build_enclave_image
-from heartify.tee.launcher import SimulatedSgxLauncher
-from heartify.tee.sandbox import can_bubblewrap, needs_user_namespace
+from heartify.tee.simulated.launcher import SimulatedSgxLauncher
+from heartify.tee.simulated.sandbox import can_bubblewrap, needs_user_namespace
 
 # Name of a case: isolation, user namespace. Root has both ways into the sandbox, everybody else one.
 CASES = {

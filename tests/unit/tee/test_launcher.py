@@ -24,12 +24,12 @@ from heartify.errors import AttestationError, EnclaveError
 from heartify.protocol.evidence import TeeKind
 from heartify.tee.image_contents import build_enclave_image
 from heartify.tee.image_copy import keep_image_copy
-from heartify.tee.launcher import SimulatedSgxLauncher
 from heartify.tee.limits import EnclaveLimits
 from heartify.tee.measurement import measure
 from heartify.tee.running_enclave import RunningEnclave
-from heartify.tee.sandbox import Isolation, can_bubblewrap
-from heartify.tee.system_call_filter import can_filter_system_calls
+from heartify.tee.simulated.launcher import SimulatedSgxLauncher
+from heartify.tee.simulated.sandbox import SandboxMode, can_bubblewrap
+from heartify.tee.simulated.system_call_filter import can_filter_system_calls
 
 CANARY = "PATIENT-CANARY-4711"
 WAIT = 30
@@ -162,7 +162,7 @@ def mute_enclave():
     closer = threading.Timer(0.5, far.close)
     closer.start()
     with RunningEnclave(
-        process, near, measurement=bytes(32), isolation=Isolation.UNSAFE_PLAIN_PROCESS, quoter=refuse_to_quote
+        process, near, measurement=bytes(32), isolation=SandboxMode.UNSAFE_PLAIN_PROCESS.value, quoter=refuse_to_quote
     ) as enclave:
         yield enclave, far
     closer.join()
@@ -326,7 +326,7 @@ def test_enclave_dies_with_its_killed_host(image_store):
         import pathlib, time
         from heartify.attestation.simulated import SimulatedPlatform
         from heartify.tee.image_contents import build_enclave_image
-        from heartify.tee.launcher import SimulatedSgxLauncher
+        from heartify.tee.simulated.launcher import SimulatedSgxLauncher
         from heartify.tee.limits import EnclaveLimits
 
         image = build_enclave_image(

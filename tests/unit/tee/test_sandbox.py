@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from heartify.errors import EnclaveError
-from heartify.tee import sandbox
 from heartify.tee.image import EnclaveImage
 from heartify.tee.image_copy import ImageCopy
-from heartify.tee.sandbox import Isolation, build_bubblewrap_command, choose_enclave_user_id, choose_isolation
+from heartify.tee.simulated import sandbox
+from heartify.tee.simulated.sandbox import (
+    SandboxMode,
+    build_bubblewrap_command,
+    choose_enclave_user_id,
+    choose_sandbox_mode,
+)
 
 COPY = ImageCopy(Path("/copy"), EnclaveImage((), "a:main", "3.11.7", "/lib64"), bytes(32))
 
@@ -25,33 +30,33 @@ def machine_without_bubblewrap(monkeypatch):
 
 
 def test_auto_falls_back_to_a_process_that_is_called_unsafe(machine_without_bubblewrap):
-    assert choose_isolation("auto") is Isolation.UNSAFE_PLAIN_PROCESS
+    assert choose_sandbox_mode("auto") is SandboxMode.UNSAFE_PLAIN_PROCESS
 
 
 def test_bubblewrap_is_refused_where_it_does_not_work(machine_without_bubblewrap):
     with pytest.raises(EnclaveError, match="bubblewrap is absent"):
-        choose_isolation("bubblewrap")
+        choose_sandbox_mode("bubblewrap")
 
 
 def test_auto_is_the_sandbox_where_it_works():
     if not sandbox.can_bubblewrap():
         pytest.skip("bubblewrap is not installed, or may not make namespaces for this user")
 
-    assert choose_isolation("auto") in {Isolation.BUBBLEWRAP, Isolation.BUBBLEWRAP_SECCOMP}
+    assert choose_sandbox_mode("auto") in {SandboxMode.BUBBLEWRAP, SandboxMode.BUBBLEWRAP_SECCOMP}
 
 
 @pytest.mark.parametrize("word", ["", "none", "plain", "BUBBLEWRAP"])
 def test_unknown_isolation_is_refused(word):
     with pytest.raises(EnclaveError, match="unknown"):
-        choose_isolation(word)
+        choose_sandbox_mode(word)
 
 
 @pytest.mark.parametrize("variable", ["HEARTIFY_ISOLATION", "HEARTIFY_UNSAFE", "HEARTIFY_TEE"])
 def test_environment_does_not_switch_the_isolation(monkeypatch, variable):
-    before = choose_isolation("auto")
+    before = choose_sandbox_mode("auto")
     monkeypatch.setenv(variable, "unsafe-plain-process")
 
-    assert choose_isolation("auto") is before
+    assert choose_sandbox_mode("auto") is before
 
 
 @pytest.mark.parametrize("user_namespace", [True, False])

@@ -21,7 +21,7 @@ from heartify.errors import EnclaveError
 from heartify.tee.image import FileRole
 from heartify.tee.image_contents import BOOTSTRAP_FILE
 from heartify.tee.image_copy import ImageCopy
-from heartify.tee.system_call_filter import can_filter_system_calls
+from heartify.tee.simulated.system_call_filter import can_filter_system_calls
 
 _INSIDE = Path("/image")
 _INSIDE_USER_ID = "1000"
@@ -30,28 +30,28 @@ _FIRST_DYNAMIC_USER, _LAST_DYNAMIC_USER = 61184, 65519
 _PROBE_SECONDS = 10
 
 
-class Isolation(StrEnum):
-    """What surrounds an enclave process; the words go into status pages and receipts' notes."""
+class SandboxMode(StrEnum):
+    """How an enclave process is started on this machine; what is in force then, `attestation.isolation` names."""
 
     BUBBLEWRAP_SECCOMP = "bubblewrap+seccomp"
     BUBBLEWRAP = "bubblewrap"
     UNSAFE_PLAIN_PROCESS = "unsafe-plain-process"
 
 
-def choose_isolation(wanted: str) -> Isolation:
-    """Return the isolation for `auto`, `bubblewrap` or `unsafe-plain-process`.
+def choose_sandbox_mode(wanted: str) -> SandboxMode:
+    """Return the mode for `auto`, `bubblewrap` or `unsafe-plain-process`.
 
     Raises EnclaveError for another word, and when bubblewrap is wanted and doesn't work here.
     """
-    if wanted == Isolation.UNSAFE_PLAIN_PROCESS:
-        return Isolation.UNSAFE_PLAIN_PROCESS
+    if wanted == SandboxMode.UNSAFE_PLAIN_PROCESS:
+        return SandboxMode.UNSAFE_PLAIN_PROCESS
     if wanted not in {"auto", "bubblewrap"}:
         raise EnclaveError(f"isolation {wanted[:40]!r} is unknown", hint="auto, bubblewrap or unsafe-plain-process")
     if can_bubblewrap():
-        return Isolation.BUBBLEWRAP_SECCOMP if can_filter_system_calls() else Isolation.BUBBLEWRAP
+        return SandboxMode.BUBBLEWRAP_SECCOMP if can_filter_system_calls() else SandboxMode.BUBBLEWRAP
     if wanted == "bubblewrap":
         raise EnclaveError("bubblewrap is absent or may not make namespaces here", hint="install bubblewrap")
-    return Isolation.UNSAFE_PLAIN_PROCESS
+    return SandboxMode.UNSAFE_PLAIN_PROCESS
 
 
 @functools.cache
