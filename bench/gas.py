@@ -1,4 +1,4 @@
-"""Gas of deployment, match and settle, from receipts on the embedded chain.
+"""Gas of deployment, match, settle and audit anchors, from receipts on the embedded chain.
 
     python bench/gas.py
 
@@ -24,6 +24,7 @@ from heartify.chain.registry import RegistryClient
 from heartify.chain.rpc import Connection, connect
 from heartify.chain.sender import Sender
 from heartify.chain.token import UnsafeTestTokenClient
+from heartify.protocol.audit_anchor import AuditAnchor, sign_audit_anchor
 from heartify.protocol.deal import Deal
 from heartify.protocol.eip712 import ZERO_ADDRESS, address, bytes32, uint256
 from heartify.protocol.orders import AppOffer, DatasetGrant, GrantWanted, PoolOffer, Request, fresh_nonce, sign_order
@@ -194,6 +195,20 @@ def settle(parties: Parties, deal: Deal) -> int:
     return sent.gas_used
 
 
+def anchor(connection: Connection, deployment: Deployment) -> tuple[int, int]:
+    """Return the gas of a broker's first audit anchor and of a later one."""
+    registry = RegistryClient(connection, deployment, new_account(connection).sender)
+    broker_key = generate_private_key()
+    used = []
+    for sequence in (10, 20):
+        unsigned = AuditAnchor(
+            broker=address(address_of(broker_key)), sequence=uint256(sequence), head=digest_for(f"entry {sequence}")
+        )
+        signed = sign_audit_anchor(unsigned, registry.domain, lambda digest: sign_digest(broker_key, digest))
+        used.append(registry.anchor_audit_log(signed).gas_used)
+    return used[0], used[1]
+
+
 def deployment_gas(connection: Connection, deployment: Deployment) -> dict[str, int]:
     names = {getattr(deployment, name): f"deploy_{name}" for name in ("token", "registry", "market")}
     found = {}
@@ -211,6 +226,7 @@ def measure() -> dict[str, int]:
         connection = connect(chain.rpc_url)
         deployment = deploy(new_account(connection).sender, embedded=True)
         figures = deployment_gas(connection, deployment)
+        figures["anchor_first"], figures["anchor"] = anchor(connection, deployment)
         for n in SIZES:
             parties = build_parties(connection, deployment, n)
             for suffix in ("_first", ""):
@@ -230,7 +246,8 @@ def show(figures: dict[str, int]) -> None:
             print(f"{n:>9}{label:>8}{matched:>12,}{settled:>12,}{matched + settled:>12,}")
     low, high = SIZES[0], SIZES[-1]
     grown = sum(figures[f"{act}_{high}"] - figures[f"{act}_{low}"] for act in ("match", "settle"))
-    print(f"\nper further hospital (repeat): {grown / (high - low):,.0f}\n")
+    print(f"\nper further hospital (repeat): {grown / (high - low):,.0f}")
+    print(f"audit anchor: first {figures['anchor_first']:,}, later {figures['anchor']:,}\n")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 # pragma version 0.4.3
 # pragma evm-version cancun
 """
-@title Registry of datasets, dataset versions, app releases and pools
+@title Registry of datasets, dataset versions, app releases and pools, and of the heads of brokers' audit logs
 @license Apache-2.0
 @notice Whoever registers an id first owns it. There is no administrator and no upgrade: only the owner of a dataset and
         the author of a release change anything about them. A version or release goes
             none -> live <-> paused, and live or paused -> withdrawn, which is final.
         Only live versions of a dataset that is not paused, and live releases, can be matched from the next call on.
+        A broker's newest audit anchor only ever gives way to one of a higher sequence number, which that broker signed.
 @dev URIs are their owner's own word and stand in events only; what they lead to is checked by digest, off chain.
      Datasets are numbered internally so that a version and its state fit one word, and the Market reads two words a
-     version: that is what a match pays for.
+     version: that is what a match pays for. An anchor is signed under this contract's own EIP-712 domain, because
+     the Registry doesn't know which markets read it.
 """
 
+from . import signatures
 from .interfaces import IRegistry
 
 implements: IRegistry
@@ -74,6 +77,11 @@ event PoolRegistered:
     pool: indexed(address)
     uri: String[256]
 
+event AuditLogAnchored:
+    broker: indexed(address)
+    sequence: uint256
+    head: bytes32
+
 LIVE: constant(uint256) = 1
 PAUSED: constant(uint256) = 2
 WITHDRAWN: constant(uint256) = 3
@@ -82,6 +90,16 @@ _ADDRESS_MASK: constant(uint256) = 2**160 - 1
 _PAUSED_FLAG: constant(uint256) = 2**160
 _STATE_BITS: constant(uint256) = 8
 _STATE_MASK: constant(uint256) = 255
+_TIME_BITS: constant(uint256) = 64
+_TIME_MASK: constant(uint256) = 2**64 - 1
+_MAX_SEQUENCE: constant(uint256) = 2**128 - 1
+_DOMAIN_TYPEHASH: constant(bytes32) = keccak256(
+    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+_AUDIT_ANCHOR: constant(bytes32) = keccak256("AuditAnchor(address broker,uint256 sequence,bytes32 head)")
+
+_CHAIN_ID: immutable(uint256)
+_DOMAIN: immutable(bytes32)
 
 _count: uint256
 _number_of: HashMap[bytes32, uint256]   # dataset id -> its number, from 1
@@ -92,6 +110,17 @@ _offered_to: HashMap[uint256, address]  # number -> who may accept the dataset
 _versions: HashMap[bytes32, uint256]    # version -> number << 8 | state
 _releases: HashMap[bytes32, uint256]    # release -> author << 8 | state
 _pools: HashMap[address, bool]
+_anchored: HashMap[address, uint256]    # broker -> sequence << 64 | block time of its newest audit anchor
+_heads: HashMap[address, bytes32]       # broker -> digest of the audit entry with that sequence number
+
+
+@deploy
+def __init__():
+    """
+    @dev Keeps what the signatures of audit anchors are bound to: this chain and this contract
+    """
+    _CHAIN_ID = chain.id
+    _DOMAIN = self._separator()
 
 
 # datasets
@@ -286,6 +315,30 @@ def registerPool(uri: String[256]):
     log PoolRegistered(pool=msg.sender, uri=uri)
 
 
+# audit anchors
+
+
+@external
+def anchorAuditLog(broker: address, sequence: uint256, head: bytes32, signature: Bytes[65]):
+    """
+    @notice Anchor the head of a broker's audit log; anyone may send what the broker signed, so it needs no money
+    @param sequence The newest entry's number, over that of the anchor before
+    @param head The newest entry's digest
+    @param signature The broker's, of AuditAnchor(broker, sequence, head) under this contract's domain: 65 bytes, or 64
+                     of EIP-2098; a broker is an account, so no ERC-1271
+    """
+    assert sequence > self._anchored[broker] >> _TIME_BITS, "registry: anchor not newer"
+    assert sequence <= _MAX_SEQUENCE, "registry: anchor sequence out of range"
+    digest: bytes32 = keccak256(
+        concat(x"1901", self._domain(), keccak256(abi_encode(_AUDIT_ANCHOR, broker, sequence, head)))
+    )
+    # Recovering gives the zero account for a bad signature, so the zero account can't have signed.
+    assert broker != empty(address) and signatures._recover(digest, signature) == broker, "registry: bad anchor signature"
+    self._anchored[broker] = (sequence << _TIME_BITS) | (block.timestamp & _TIME_MASK)
+    self._heads[broker] = head
+    log AuditLogAnchored(broker=broker, sequence=sequence, head=head)
+
+
 # views
 
 
@@ -358,7 +411,47 @@ def isPool(account: address) -> bool:
     return self._pools[account]
 
 
+@external
+@view
+def auditAnchor(broker: address) -> (uint256, bytes32, uint256):
+    """
+    @notice A broker's newest audit anchor
+    @return Sequence number, digest of the entry with that number, and block time; zeros without an anchor
+    """
+    word: uint256 = self._anchored[broker]
+    return word >> _TIME_BITS, self._heads[broker], word & _TIME_MASK
+
+
+@external
+@view
+def domainSeparator() -> bytes32:
+    """
+    @notice The EIP-712 domain separator of name "Heartify", version "1", on this chain, which audit anchors are signed under
+    """
+    return self._domain()
+
+
 # internals
+
+
+@internal
+@view
+def _separator() -> bytes32:
+    """
+    @dev The domain separator on the chain as it is now
+    """
+    return keccak256(abi_encode(_DOMAIN_TYPEHASH, keccak256("Heartify"), keccak256("1"), chain.id, self))
+
+
+@internal
+@view
+def _domain() -> bytes32:
+    """
+    @dev Computed anew when a fork has changed the chain's id
+    """
+    if chain.id == _CHAIN_ID:
+        return _DOMAIN
+    return self._separator()
 
 
 @internal

@@ -134,6 +134,16 @@ class ReleaseRegistered:
     place: Place
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuditLogAnchored:
+    """The head of a broker's audit log was anchored: entry number `sequence` has the digest `head`."""
+
+    broker: str
+    sequence: int
+    head: str
+    place: Place
+
+
 def place_of(log: EventData) -> Place:
     """Return where a decoded log stands."""
     return Place(int(log["blockNumber"]), int(log["logIndex"]), to_hex(bytes(log["transactionHash"])))

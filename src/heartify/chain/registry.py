@@ -1,10 +1,11 @@
-"""The typed client of Registry.vy: datasets, versions, brokers, app releases and pools.
+"""The typed client of Registry.vy: datasets, versions, brokers and their audit anchors, app releases and pools.
 
 Whoever registers an id first owns it. A URI in an event is its owner's own word; what it leads to is checked by digest.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from eth_abi.abi import encode
@@ -13,6 +14,7 @@ from web3.types import EventData
 from heartify.chain.client import ContractClient
 from heartify.chain.deployment import Deployment
 from heartify.chain.events import (
+    AuditLogAnchored,
     BrokerEndpoint,
     PoolEndpoint,
     ReleaseRegistered,
@@ -22,8 +24,10 @@ from heartify.chain.events import (
 )
 from heartify.chain.rpc import Connection, Finality
 from heartify.chain.sender import Sender, Sent
+from heartify.errors import UsageError
+from heartify.protocol.audit_anchor import SignedAuditAnchor
 from heartify.protocol.canonical import to_bytes, to_hex
-from heartify.protocol.eip712 import bytes32
+from heartify.protocol.eip712 import Domain, bytes32
 from heartify.protocol.orders import MAX_GRANTS
 from heartify.protocol.signing import keccak256
 
@@ -31,6 +35,15 @@ from heartify.protocol.signing import keccak256
 def dataset_id(owner: str, salt: bytes) -> bytes32:
     """Return the id that `owner`'s dataset with this 32-byte salt gets: keccak256(abi.encode(owner, salt))."""
     return bytes32(to_hex(keccak256(encode(["address", "bytes32"], [owner, salt]))))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AnchoredHead:
+    """A broker's newest audit anchor on chain; `time` is its block's, in UTC seconds. Sequence 0 means none."""
+
+    sequence: int
+    head: bytes32
+    time: int
 
 
 class RegistryClient(ContractClient):
@@ -111,6 +124,35 @@ class RegistryClient(ContractClient):
         """Register the sender as a pool, or change where it answers."""
         return self._send("registerPool", uri)
 
+    # audit anchors
+
+    @property
+    def domain(self) -> Domain:
+        """Return the EIP-712 domain that audit anchors are signed under: this registry's own."""
+        return Domain(self.deployment.chain_id, self.deployment.registry)
+
+    def anchor_audit_log(self, anchor: SignedAuditAnchor) -> Sent:
+        """Anchor the head of a broker's audit log; the sender needn't be the broker.
+
+        Raises:
+            RevertError: the anchor isn't newer than the broker's last, or not signed by it.
+            UsageError: the anchor is for another registry or chain, or the client has no sender.
+        """
+        if anchor.domain != self.domain:
+            raise UsageError("the audit anchor is signed for another registry or chain")
+        return self._send(
+            "anchorAuditLog", anchor.broker, anchor.sequence, to_bytes(anchor.head), to_bytes(anchor.signature)
+        )
+
+    def audit_anchor(self, broker: str, *, block: Finality | None = None) -> AnchoredHead:
+        """Return a broker's newest audit anchor."""
+        sequence, head, time = self._read("auditAnchor", broker, block=block)
+        return AnchoredHead(int(sequence), bytes32(hex_of(head)), int(time))
+
+    def domain_separator(self, *, block: Finality | None = None) -> bytes:
+        """Return the contract's EIP-712 domain separator."""
+        return bytes(self._read("domainSeparator", block=block))
+
     # reads
 
     def owners_of(self, versions: Sequence[str], *, block: Finality | None = None) -> tuple[str, ...]:
@@ -175,6 +217,25 @@ class RegistryClient(ContractClient):
             dataset_hex = hex_of(values["dataset"])
             newest[dataset_hex] = BrokerEndpoint(dataset_hex, values["broker"].lower(), values["uri"], place_of(log))
         return tuple(newest.values())
+
+    def brokers_named(self, from_block: int | None = None, *, to: Finality | None = None) -> dict[str, frozenset[str]]:
+        """Return the datasets that ever named each broker, now or before a change, by the broker's account."""
+        named: dict[str, set[str]] = {}
+        for event in ("DatasetRegistered", "BrokerChanged"):
+            for log in self._logs(event, self._start(from_block), to):
+                named.setdefault(log["args"]["broker"].lower(), set()).add(hex_of(log["args"]["dataset"]))
+        return {broker: frozenset(datasets) for broker, datasets in named.items()}
+
+    def audit_anchors(
+        self, broker: str, from_block: int | None = None, *, to: Finality | None = None
+    ) -> tuple[AuditLogAnchored, ...]:
+        """Return every audit anchor of a broker, oldest first."""
+        return tuple(
+            AuditLogAnchored(
+                log["args"]["broker"].lower(), int(log["args"]["sequence"]), hex_of(log["args"]["head"]), place_of(log)
+            )
+            for log in self._logs("AuditLogAnchored", self._start(from_block), to, broker=broker)
+        )
 
     def pool_endpoints(
         self, from_block: int | None = None, *, pool: str | None = None, to: Finality | None = None
