@@ -1,4 +1,4 @@
-"""The enclave's one channel to the world: a socket to the launcher on its host.
+"""The enclave's one channel to the world: a connection to the launcher on its host.
 
 The host is a courier that is not believed. Every call is a request frame and one reply frame; a reply of another kind
 ends the run. Nothing else in the enclave performs I/O.
@@ -6,8 +6,7 @@ ends the run. Nothing else in the enclave performs I/O.
 
 from __future__ import annotations
 
-import socket
-from typing import Any
+from typing import Any, Protocol
 
 from heartify.enclave.failure import StudyFailedError
 from heartify.errors import DocumentError
@@ -17,10 +16,20 @@ from heartify.protocol.outcomes import FailureCode
 Frame = tuple[dict[str, Any], bytes]
 
 
+class Connection(Protocol):
+    """A stream of bytes both ways: a socket, or the two ends that a TEE gives instead of one."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send every byte."""
+
+
 class Channel:
     """Requests to the host, one at a time."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def receive_job(self) -> dict[str, Any]:
