@@ -1,7 +1,8 @@
 """Which files belong to an enclave image, found in this installation.
 
 Our own files are listed by rule, because the list is a security decision; third-party files come from the
-distributions' own records. What is dropped can't be imported inside: the enclave sees measured files and no others.
+distributions' own records as far as `image_selection` lists them, with the shared libraries that these need.
+What is left out can't be imported inside: the enclave sees measured files and no others.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import importlib.metadata
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import heartify
 from heartify.errors import EnclaveError
+from heartify.tee.elf import load_elf_needs
 from heartify.tee.image import ENCLAVE_ENTRY, EnclaveImage, FileRole, ImageFile
+from heartify.tee.image_selection import is_wanted_of_distribution, is_wanted_of_standard_library
 from heartify.tee.system_libraries import find_loader, find_system_libraries
 
 # What heartify.enclave may import (architecture: enclave reaches protocol, stats, disclosure and the cohort reader).
@@ -36,7 +38,7 @@ ENCLAVE_SOURCES = (
     "cohort/encrypted/stored_form.py",
     "enclave/**/*.py",
 )
-# cffi: the C call interface that coincurve and cryptography load.
+# cffi: the C call interface that cryptography loads.
 ENCLAVE_DISTRIBUTIONS = (
     "cffi",
     "coincurve",
@@ -48,39 +50,6 @@ ENCLAVE_DISTRIBUTIONS = (
     "scipy",
 )
 BOOTSTRAP_FILE = "bootstrap.py"
-_FOLDERS_NEVER_NEEDED = frozenset({"__pycache__", "tests", "test", "include", "idlelib", "tkinter", "turtledemo"})
-_SUFFIXES_NEVER_NEEDED = frozenset({".pyc", ".pyi", ".pyx", ".pxd", ".h", ".hpp", ".c", ".cc", ".cpp", ".a", ".f90"})
-_SITE_NEVER_NEEDED = (
-    "*.dist-info/*",
-    "Crypto/SelfTest/*",
-    "numpy/distutils/*",
-)
-_STANDARD_LIBRARY_NEVER_NEEDED = (
-    "site-packages/*",
-    "dist-packages/*",
-    "config-*/*",
-    "distutils/*",
-    "ensurepip/*",
-    "lib2to3/*",
-    "msilib/*",
-    "pydoc_data/*",
-    "sqlite3/*",
-    "venv/*",
-    "EXTERNALLY-MANAGED",
-    "sitecustomize.py",
-    # Extension modules that bring large libraries: windows, terminals, databases, networks.
-    "lib-dynload/_curses*",
-    "lib-dynload/_dbm*",
-    "lib-dynload/_gdbm*",
-    "lib-dynload/_sqlite3*",
-    "lib-dynload/_ssl*",
-    "lib-dynload/_test*",
-    "lib-dynload/_tkinter*",
-    "lib-dynload/_xx*",
-    "lib-dynload/nis*",
-    "lib-dynload/readline*",
-    "lib-dynload/xx*",
-)
 
 
 def build_enclave_image(
@@ -127,31 +96,47 @@ def _distribution_files(name: str) -> Iterator[ImageFile]:
         raise EnclaveError(f"enclave image: distribution {name} is not installed") from exc
     if not records:
         raise EnclaveError(f"enclave image: distribution {name} has no record of its files")
+    modules, libraries = [], []
     for record in records:
         path = PurePosixPath(record.as_posix())
         # Scripts are recorded as ../../../bin/name and are no part of the library.
-        if ".." not in path.parts and not path.is_absolute() and _is_needed(path, _SITE_NEVER_NEEDED):
-            yield ImageFile(FileRole.SITE, str(path), Path(str(record.locate())))
+        if ".." in path.parts or path.is_absolute():
+            continue
+        file = ImageFile(FileRole.SITE, str(path), Path(str(record.locate())))
+        if path.parts[0].endswith(".libs"):
+            libraries.append(file)
+        elif is_wanted_of_distribution(name, path):
+            modules.append(file)
+    yield from modules
+    yield from _needed_libraries(modules, libraries)
+
+
+def _needed_libraries(modules: Iterable[ImageFile], libraries: Iterable[ImageFile]) -> Iterator[ImageFile]:
+    """Return those of a wheel's own shared libraries that its chosen modules need, directly or not."""
+    by_name = {PurePosixPath(file.path).name: file for file in libraries}
+    pending = [file for file in modules if ".so" in file.path]
+    while pending:
+        needs = load_elf_needs(pending.pop().source)
+        for name in needs.libraries if needs else ():
+            library = by_name.pop(name, None)
+            if library is not None:
+                pending.append(library)
+                yield library
 
 
 def _standard_library_files() -> Iterator[ImageFile]:
     folder = Path(sysconfig.get_path("stdlib"))
-    for source in _walk_needed(folder, folder):
+    for source in _files_below(folder):
         path = PurePosixPath(source.relative_to(folder).as_posix())
-        yield ImageFile(FileRole.STANDARD_LIBRARY, f"{folder.name}/{path}", source)
+        if is_wanted_of_standard_library(path):
+            yield ImageFile(FileRole.STANDARD_LIBRARY, f"{folder.name}/{path}", source)
 
 
-def _walk_needed(folder: Path, top: Path) -> Iterator[Path]:
+def _files_below(folder: Path) -> Iterator[Path]:
     for child in folder.iterdir():
-        path = PurePosixPath(child.relative_to(top).as_posix())
         if child.is_dir():
-            if _is_needed(path / "any", _STANDARD_LIBRARY_NEVER_NEEDED):
-                yield from _walk_needed(child, top)
-        elif child.is_file() and _is_needed(path, _STANDARD_LIBRARY_NEVER_NEEDED):
+            # The installation's packages lie below the standard library; walking them would take seconds.
+            if child.name not in {"site-packages", "dist-packages", "__pycache__", "test"}:
+                yield from _files_below(child)
+        elif child.is_file():
             yield child
-
-
-def _is_needed(path: PurePosixPath, never_needed: Sequence[str]) -> bool:
-    if path.suffix in _SUFFIXES_NEVER_NEEDED or not _FOLDERS_NEVER_NEEDED.isdisjoint(path.parts[:-1]):
-        return False
-    return not any(fnmatch(str(path), pattern) for pattern in never_needed)

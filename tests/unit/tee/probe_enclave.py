@@ -155,6 +155,9 @@ def _describe(header, body):
 
 
 def _import(header, body):
+    from heartify.enclave.lean_numpy import hide_unused_numpy
+
+    hide_unused_numpy()
     import numpy as np
     import scipy.linalg
     import scipy.special
