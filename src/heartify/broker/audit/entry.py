@@ -3,56 +3,31 @@
     digest = SHA-256 of the canonical JSON of the entry without its digest; `previous` is the digest of the entry before
 
 So whoever knows the newest digest, such as from the chain where it is anchored, knows that nothing before it was
-altered, taken out or put in. Entries hold ids, addresses and reasons of our own wording: no key, no patient's value, no
-free text of a requester.
+altered, taken out or put in. Which details an event has, and in which form, is a closed list (details.py): ids,
+addresses, numbers and codes. No entry can hold a key, a patient's value or a requester's words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
+from heartify.broker.audit.details import AuditEvent, checked_details
 from heartify.errors import IntegrityError
 from heartify.protocol.canonical import Digest, digest_of
 
 FIRST_PREVIOUS = "0x" + "00" * 32
-_MAX_DETAIL = 600
 
-
-class AuditEvent(StrEnum):
-    """What can be in the log."""
-
-    CREATED = "created"
-    STARTED = "started"
-    KEYS_RELEASED = "keys-released"
-    RELEASE_REFUSED = "release-refused"
-    VERSION_ADDED = "version-added"
-    VERSION_REVOKED = "version-revoked"
-    KEYS_ERASED = "keys-erased"
-    GRANT_ADDED = "grant-added"
-    GRANT_REVOKED = "grant-revoked"
-    RELEASE_APPROVED = "release-approved"
-    RELEASE_REPLACED = "release-replaced"
-    APPROVAL_WITHDRAWN = "approval-withdrawn"
-    REQUESTER_RULE_SET = "requester-rule-set"
-    REQUESTER_RULE_REMOVED = "requester-rule-removed"
-    PAUSED = "paused"
-    RESUMED = "resumed"
-    KEK_ROTATED = "kek-rotated"
-    POLICY_CHANGED = "policy-changed"
-    BACKED_UP = "backed-up"
-    RESTORED = "restored"
-    ANCHORED = "anchored"
+__all__ = ["FIRST_PREVIOUS", "AuditEntry", "AuditEvent", "check_follows", "entry_digest", "next_entry"]
 
 
 class AuditEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One entry. `sequence` counts from 1 without gaps; `time` is in UTC seconds by the broker's clock."""
 
-    sequence: Annotated[int, msgspec.Meta(ge=1)]
-    time: int
+    sequence: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    time: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     event: AuditEvent
     details: dict[str, str]
     previous: Digest
@@ -60,12 +35,16 @@ class AuditEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 def next_entry(previous: AuditEntry | None, time: int, event: AuditEvent, details: Mapping[str, str]) -> AuditEntry:
-    """Return the entry that follows `previous`, or the first one. Overlong details are cut."""
+    """Return the entry that follows `previous`, or the first one.
+
+    Raises:
+        DocumentError: a detail isn't one of the event's, or has another form.
+    """
     unsigned = AuditEntry(
         sequence=1 if previous is None else previous.sequence + 1,
         time=time,
         event=event,
-        details={name: value[:_MAX_DETAIL] for name, value in details.items()},
+        details=checked_details(event, details),
         previous=FIRST_PREVIOUS if previous is None else previous.digest,
         digest=FIRST_PREVIOUS,
     )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from heartify.broker import database as db
 from heartify.broker.audit.entry import AuditEntry, AuditEvent, next_entry
+from heartify.errors import IntegrityError
 
 _PAGE = 1000
 
@@ -41,11 +42,18 @@ def head(connection: sa.Connection) -> AuditEntry | None:
     return None if row is None else _parse(row)
 
 
-def entries(connection: sa.Connection, *, after: int = 0) -> Iterator[AuditEntry]:
-    """Yield the entries after a sequence number, oldest first, without holding all of them."""
+def entry_at(connection: sa.Connection, sequence: int) -> AuditEntry | None:
+    """Return the entry of a sequence number, None when the log has none."""
+    row = connection.execute(sa.select(db.audit_entries).where(db.audit_entries.c.sequence == sequence)).first()
+    return None if row is None else _parse(row)
+
+
+def entries(connection: sa.Connection, *, after: int = 0, until: int | None = None) -> Iterator[AuditEntry]:
+    """Yield the entries after a sequence number, up to one if given, oldest first, without holding all of them."""
     table = db.audit_entries
+    bound = sa.true() if until is None else table.c.sequence <= until
     while True:
-        query = sa.select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(_PAGE)
+        query = sa.select(table).where(table.c.sequence > after, bound).order_by(table.c.sequence).limit(_PAGE)
         page = [_parse(row) for row in connection.execute(query)]
         yield from page
         if len(page) < _PAGE:
@@ -54,11 +62,18 @@ def entries(connection: sa.Connection, *, after: int = 0) -> Iterator[AuditEntry
 
 
 def _parse(row: sa.Row[tuple[object, ...]]) -> AuditEntry:
-    return AuditEntry(
-        sequence=row.sequence,
-        time=row.time,
-        event=AuditEvent(row.event),
-        details=msgspec.json.decode(row.details, type=dict[str, str]),
-        previous=row.previous,
-        digest=row.digest,
-    )
+    """Raise IntegrityError for a row that nothing here has written."""
+    try:
+        return msgspec.convert(
+            {
+                "sequence": row.sequence,
+                "time": row.time,
+                "event": row.event,
+                "details": msgspec.json.decode(row.details, type=dict[str, str]),
+                "previous": row.previous,
+                "digest": row.digest,
+            },
+            AuditEntry,
+        )
+    except (msgspec.MsgspecError, TypeError) as exc:
+        raise IntegrityError(f"audit entry {row.sequence} in the database is no entry: it was altered") from exc

@@ -1,0 +1,188 @@
+"""The audit itself: a list of checks of a log against itself, its broker's signature and the chain, each with a reason.
+
+Without the chain only the log's own consistency is judged, and the verdict says so: a log that was written anew from
+the beginning is consistent. A check that can't be made counts as not passed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+from heartify.broker.audit.chain_records import ChainRecords
+from heartify.broker.audit.cross_check import CrossCheck, Difference, LoggedRelease, cross_check, logged_release
+from heartify.broker.audit.details import AuditEvent, check_details
+from heartify.broker.audit.entry import AuditEntry
+from heartify.broker.audit.export import ExportHeader, read_entries, read_header
+from heartify.broker.audit.verification import KnownHead, LogReport, LogVerifier
+from heartify.errors import DocumentError, HeartifyError, IntegrityError
+
+ReadChain = Callable[[ExportHeader], ChainRecords]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """One check: its name, whether it holds, and the reason."""
+
+    name: str
+    passed: bool
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuditVerdict:
+    """The verdict on a log. `differences` are the disagreements with the chain, one by one."""
+
+    broker: str
+    checks: tuple[AuditCheck, ...]
+    report: LogReport | None
+    differences: tuple[Difference, ...]
+    chain_read: bool
+
+    @property
+    def passed(self) -> bool:
+        """Return whether every check holds."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def check(self) -> None:
+        """Raise IntegrityError unless every check holds."""
+        failed = [check for check in self.checks if not check.passed]
+        if failed or not self.checks:
+            names = ", ".join(check.name for check in failed)
+            raise IntegrityError(
+                f"the audit log does not stand: {names}", hint="the checks say what was found, and at which entry"
+            )
+
+
+def audit_export(stream: BinaryIO, read_chain: ReadChain | None = None) -> AuditVerdict:
+    """Return the verdict on an export; `read_chain` gives what the chain has of the broker, None leaves it out.
+
+    Raises:
+        DocumentError: the file is no export of an audit log.
+        ChainError: the chain can't be read.
+    """
+    header = read_header(stream)
+    records = None if read_chain is None else read_chain(header)
+    signature = _check_signature(header)
+    return audit_entries(read_entries(stream, header), header.broker, records, more=(signature,))
+
+
+def audit_entries(
+    entries: Iterable[AuditEntry], broker: str, records: ChainRecords | None, *, more: tuple[AuditCheck, ...] = ()
+) -> AuditVerdict:
+    """Return the verdict on entries, from an export or a broker's own database, with further checks given."""
+    verifier = LogVerifier(() if records is None else _known_heads(records))
+    releases: list[LoggedRelease] = []
+    damage = _take_all(entries, verifier, releases)
+    try:
+        report = verifier.finish()
+    except IntegrityError as exc:
+        return AuditVerdict(broker, (AuditCheck("entries", False, damage or exc.message), *more), None, (), False)
+    checks = [_check_entries(report, damage), *more]
+    if records is None:
+        return AuditVerdict(broker, tuple(checks), report, (), False)
+    begins_at = None if report.first == 1 else report.first_time
+    compared = cross_check(releases, records.deals, begins_at=begins_at, ends_at=report.last_time)
+    checks += [_check_broker(broker, records), _check_anchors(report, records), *_check_deals(compared)]
+    return AuditVerdict(broker, tuple(checks), report, (*compared.unlogged, *compared.unknown), True)
+
+
+def _take_all(entries: Iterable[AuditEntry], verifier: LogVerifier, releases: list[LoggedRelease]) -> str | None:
+    """Take what can be read; return why no more could."""
+    try:
+        for entry in entries:
+            verifier.take(entry)
+            releases.extend(_releases(entry))
+    except IntegrityError as exc:
+        return exc.message
+    return None
+
+
+def _releases(entry: AuditEntry) -> Iterator[LoggedRelease]:
+    if entry.event is not AuditEvent.KEYS_RELEASED:
+        return
+    try:
+        check_details(entry.event, entry.details)
+    except DocumentError:
+        return  # reported by the verifier, as an entry that no broker writes
+    yield logged_release(entry)
+
+
+def _known_heads(records: ChainRecords) -> Iterator[KnownHead]:
+    for anchored in records.anchors:
+        event = anchored.event
+        yield KnownHead(event.sequence, event.head, f"the anchor in block {event.place.block_number}")
+
+
+def _check_signature(header: ExportHeader) -> AuditCheck:
+    try:
+        header.anchor.verify()
+    except HeartifyError as exc:
+        return AuditCheck("signature", False, exc.message)
+    return AuditCheck("signature", True, f"broker {header.broker} signed the digest of entry {header.last}")
+
+
+def _check_entries(report: LogReport, damage: str | None) -> AuditCheck:
+    own = [problem.text for problem in report.problems if not problem.source]
+    if damage is not None:
+        own.append(damage)
+    if own:
+        more = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
+        return AuditCheck("entries", False, f"{own[0]}{more}")
+    excerpt = "" if report.first == 1 else "; an excerpt, what is before it isn't judged"
+    clock = "" if not report.clock_steps else _clock_note(report)
+    return AuditCheck(
+        "entries", True, f"{report.first} to {report.last} follow one another, none is altered{excerpt}{clock}"
+    )
+
+
+def _clock_note(report: LogReport) -> str:
+    step = max(report.clock_steps, key=lambda item: item.seconds)
+    return (
+        f"; the broker's clock went back {len(report.clock_steps)} times, most by {step.seconds} s at {step.sequence}"
+    )
+
+
+def _check_broker(broker: str, records: ChainRecords) -> AuditCheck:
+    if not records.datasets:
+        return AuditCheck("broker", False, f"no dataset on chain has ever named {broker} as its broker")
+    return AuditCheck("broker", True, f"datasets that named it on chain: {', '.join(sorted(records.datasets))}")
+
+
+def _check_anchors(report: LogReport, records: ChainRecords) -> AuditCheck:
+    against = [problem.text for problem in report.problems if problem.source]
+    restored = f"; the log says that it was restored at entry {report.restored[0]}" if report.restored else ""
+    if against:
+        return AuditCheck("anchors", False, f"{against[0]}{restored}")
+    if not report.heads_met:
+        return AuditCheck(
+            "anchors", False, "no anchor on chain belongs to these entries: a log written anew would look the same"
+        )
+    newest = records.anchors[-1]
+    open_entries = report.last - newest.event.sequence
+    tail = f"; the {open_entries} entries after it are not anchored yet" if open_entries > 0 else ""
+    return AuditCheck(
+        "anchors", True, f"{len(report.heads_met)} hold, the newest of entry {newest.event.sequence} "
+        f"on {_day(newest.time)}{tail}",
+    )  # fmt: skip
+
+
+def _check_deals(compared: CrossCheck) -> tuple[AuditCheck, AuditCheck]:
+    late = f"; {compared.too_late} settled too recently to judge by this log" if compared.too_late else ""
+    early = f"; {compared.too_early} from before this excerpt" if compared.too_early else ""
+    settled = compared.unlogged[0].text if compared.unlogged else f"key receipts that were settled: {compared.receipts}"
+    released = compared.unknown[0].text if compared.unknown else f"releases that the log tells of: {compared.releases}"
+    return (
+        AuditCheck("settled deals", not compared.unlogged, f"{settled}{early}{late}{_more(compared.unlogged)}"),
+        AuditCheck("releases", not compared.unknown, f"{released}{_more(compared.unknown)}"),
+    )
+
+
+def _more(differences: tuple[Difference, ...]) -> str:
+    return f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+
+
+def _day(time: int) -> str:
+    return dt.datetime.fromtimestamp(time, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
