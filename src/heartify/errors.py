@@ -10,6 +10,7 @@
     ├── ChainError               exit 7   the chain refused a transaction or cannot be reached
     │   └── RevertError          exit 7   a contract reverted with a named reason
     ├── ServiceError             exit 8   a broker or pool cannot be reached or refused
+    │   └── UnreachableError     exit 8   it gave no answer, or said that it can't now: trying again may help
     ├── EnclaveError             exit 9   the enclave failed, with a code of the closed list
     ├── DisclosureError          exit 10  the disclosure rules withheld the output
     └── KeystoreError            exit 11  a keystore or password is wrong
@@ -88,6 +89,10 @@ class ServiceError(HeartifyError):
     """A broker or pool service cannot be reached, or refused."""
 
     exit_code = 8
+
+
+class UnreachableError(ServiceError):
+    """A service gave no answer, or asked to come back later; the same call may succeed in a moment."""
 
 
 class EnclaveError(HeartifyError):

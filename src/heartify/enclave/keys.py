@@ -31,6 +31,8 @@ from heartify.protocol.receipts import KeyReceipt
 from heartify.protocol.sealing import SEED_BYTES, SealingKey
 from heartify.protocol.signing import address_of, generate_private_key, sign_digest, verify_signer
 
+_ATTEMPTS = 3
+
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class EnclaveKeys:
@@ -68,15 +70,21 @@ def fetch_all_keys(channel: Channel, quoter: Quoter, job: Job, keys: EnclaveKeys
 def _fetch_keys(
     channel: Channel, quoter: Quoter, job: Job, keys: EnclaveKeys, hospital: Hospital
 ) -> ReleasedKeys | None:
-    try:
-        challenge = _challenge(channel, job, hospital)
-        evidence = challenge and quoter.evidence(_bound_data(job, keys, challenge))
-        release = evidence and challenge and _release(channel, job, keys, hospital, challenge, evidence)
-        if not release or not challenge:
+    """Ask one broker; again with a new challenge when no release came, since a broker that was restarted knows the old
+    one no more. To the broker that is one use: it counts enclaves, not questions.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            challenge = _challenge(channel, job, hospital)
+            evidence = challenge and quoter.evidence(_bound_data(job, keys, challenge))
+            if not challenge or not evidence:
+                return None
+            release = _release(channel, job, keys, hospital, challenge, evidence)
+            if release is not None:
+                return ReleasedKeys(hospital, _open_release(job, keys, hospital, challenge, release))
+        except (HeartifyError, msgspec.ValidationError):
             return None
-        return ReleasedKeys(hospital, _open_release(job, keys, hospital, challenge, release))
-    except (HeartifyError, msgspec.ValidationError):
-        return None
+    return None
 
 
 def _challenge(channel: Channel, job: Job, hospital: Hospital) -> Challenge | None:

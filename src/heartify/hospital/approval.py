@@ -30,4 +30,4 @@ def approve_release(
             f"the app release {release.release_id()} states a measurement that this machine does not compute",
             hint="install the same version of heartify, or confirm with --approve-measurement what an auditor gave you",
         )
-    store.approve_release(release)
+    store.approvals.approve(release)

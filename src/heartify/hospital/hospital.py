@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from heartify.broker.database import open_database
-from heartify.broker.store import BrokerStore, HeldGrant, ReleaseEntry
+from heartify.broker.store import BrokerStore, HeldGrant
+from heartify.broker.use_counter import CountedUse
 from heartify.chain.deployment import load_deployment
 from heartify.cohort.storage.store import open_store
 from heartify.errors import InputError, UsageError
@@ -79,7 +80,7 @@ class HospitalStatus:
     settings: HospitalSettings
     versions: tuple[tuple[str, str, bool], ...]
     grants: tuple[HeldGrant, ...]
-    releases: tuple[ReleaseEntry, ...]
+    releases: tuple[CountedUse, ...]
     approved: tuple[AppRelease, ...]
     earned: int
 
@@ -193,7 +194,7 @@ class Hospital:
         broker_store, access = self._broker_store(), self._market()
         held = broker_store.live_version(version)
         release_id = deployed_app_release(access.deployment).release_id()
-        broker_store.approved_release(release_id)
+        broker_store.approvals.find(release_id)
         _check_terms(terms)
         policy = self._policy(held.manifest.column_names, terms)
         order = self._grant_order(version, release_id, policy, terms)
@@ -260,8 +261,8 @@ class Hospital:
         """Return versions, grants, key releases, approvals and earnings."""
         store, access = self._broker_store(), self._market(read_only=True)
         earned = access.market.free_of(self.settings.account)
-        approved = store.approved_releases()
-        return HospitalStatus(self.settings, store.versions(), store.grants(), store.releases(), approved, earned)
+        approved = store.approvals.all()
+        return HospitalStatus(self.settings, store.versions(), store.grants(), store.uses.all(), approved, earned)
 
     def _policy(self, stored: Sequence[str], terms: GrantTerms) -> GrantPolicy:
         columns = terms.columns or tuple(stored)

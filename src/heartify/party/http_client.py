@@ -14,18 +14,20 @@ from typing import Any
 import httpx
 import msgspec
 
-from heartify.errors import DocumentError, ServiceError
+from heartify.errors import DocumentError, ServiceError, UnreachableError
 from heartify.protocol.nesting import check_nesting
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_TEXT = 500
+_COME_BACK_LATER = (429, 502, 503, 504)
 
 
 def get_json(url: str, *, timeout_seconds: float = 10.0) -> Any:
     """GET a JSON document.
 
     Raises:
-        ServiceError: unreachable, refused (with the service's own words), too slow, too large, or not JSON.
+        UnreachableError: no answer, or one that says to come back later.
+        ServiceError: refused (with the service's own words), too slow, too large, or not JSON.
     """
     return _call("GET", url, None, timeout_seconds)
 
@@ -45,7 +47,9 @@ def _call(method: str, url: str, body: bytes | None, timeout_seconds: float) -> 
         ):
             status, content = response.status_code, _read(url, response, time.monotonic() + timeout_seconds)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise ServiceError(f"{url} can't be reached ({type(exc).__name__})", hint="is the service running?") from exc
+        message, hint = f"{url} can't be reached ({type(exc).__name__})", "is the service running?"
+        may_come_back = isinstance(exc, httpx.TransportError) and not isinstance(exc, httpx.UnsupportedProtocol)
+        raise (UnreachableError if may_come_back else ServiceError)(message, hint=hint) from exc
     try:
         check_nesting(content, "the answer")
         answer = msgspec.json.decode(content)
@@ -53,9 +57,9 @@ def _call(method: str, url: str, body: bytes | None, timeout_seconds: float) -> 
         raise ServiceError(f"{url} did not answer with JSON (status {status})") from exc
     if status != 200:
         said = answer if isinstance(answer, dict) else {}
-        raise ServiceError(
-            f"{url} refused: {_plain(said.get('message')) or 'no reason given'}", hint=_plain(said.get("hint")) or None
-        )
+        message = f"{url} refused: {_plain(said.get('message')) or 'no reason given'}"
+        refusal = UnreachableError if status in _COME_BACK_LATER else ServiceError
+        raise refusal(message, hint=_plain(said.get("hint")) or None)
     return answer
 
 

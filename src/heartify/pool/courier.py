@@ -12,16 +12,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from heartify.errors import EnclaveError, HeartifyError
+from heartify.errors import EnclaveError, HeartifyError, ServiceError, UnreachableError
 from heartify.party.http_client import post_json
 from heartify.pool.documents import GrantAccess
 from heartify.protocol.bundle import ReleaseRecord
 from heartify.protocol.canonical import to_bytes
 from heartify.protocol.evidence import Evidence
-from heartify.protocol.key_release import Challenge, Release
+from heartify.protocol.key_release import Challenge, Release, ReleaseRequest
 
 Frame = tuple[dict[str, Any], bytes]
 Report = Callable[[str], None]
+BROKER_PATIENCE_SECONDS = 60.0
 
 
 class EnclaveChannel(Protocol):
@@ -35,6 +36,13 @@ class EnclaveChannel(Protocol):
 
     def quote(self, report_data: bytes) -> Evidence:
         """Return evidence over 64 bytes of report data."""
+
+
+class QuoteCollateral(Protocol):
+    """Finds the collateral of a quote that hardware signed inside the enclave."""
+
+    def collateral_for_quote(self, tee_kind: str, quote: bytes) -> str:
+        """Return the text of `Evidence.collateral`; raises ServiceError or AttestationError."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,14 +67,18 @@ class Courier:
         report: Report,
         *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        collateral: QuoteCollateral | None = None,
     ) -> None:
         self._clock = clock
+        self._sleep = sleep
+        self._collateral_source = collateral
         self._enclave = enclave
         self._deal_id = deal_id
         self._grants = grants
         self._report = report
         self._nonces: dict[int, str] = {}
-        self._latest_quote = ""
+        self._refused: set[int] = set()
         self._releases: dict[int, ReleaseRecord] = {}
         self._collateral = ""
         self._refusals: dict[int, str] = {}
@@ -77,7 +89,13 @@ class Courier:
         Raises:
             EnclaveError: it died, took too long, or asked for something that no enclave of ours asks for.
         """
-        handlers = {"challenge": self._challenge, "quote": self._quote, "release": self._release, "file": self._file}
+        handlers = {
+            "challenge": self._challenge,
+            "quote": self._quote,
+            "collateral": self._find_collateral,
+            "release": self._release,
+            "file": self._file,
+        }
         deadline = self._clock() + timeout_seconds
         while True:
             remaining_seconds = deadline - self._clock()
@@ -109,30 +127,63 @@ class Courier:
 
     def _challenge(self, header: dict[str, Any]) -> Frame:
         index = self._index(header)
-        answer = post_json(f"{self._broker_url(index)}/v1/challenges", {"deal": self._deal_id})
+        if index in self._refused:
+            # An enclave asks again when a release didn't come: after a refusal that would change nothing.
+            raise ServiceError(self._refusals.get(index, "the broker refused"))
+        answer = self._patiently(lambda: post_json(f"{self._broker_url(index)}/v1/challenges", {"deal": self._deal_id}))
         challenge = msgspec.convert(answer, Challenge)
         self._nonces[index] = challenge.nonce
         return {"challenge": msgspec.to_builtins(challenge)}, b""
 
     def _quote(self, header: dict[str, Any]) -> Frame:
         evidence = self._enclave.quote(to_bytes(str(header["report_data"])))
-        self._latest_quote = "0x" + evidence.quote_hex
-        self._collateral = evidence.collateral
         return {"evidence": msgspec.to_builtins(evidence)}, b""
+
+    def _find_collateral(self, header: dict[str, Any]) -> Frame:
+        if self._collateral_source is None:
+            raise ServiceError("this pool has no source of collateral for hardware", hint="set one at `pool init`")
+        quote = to_bytes("0x" + str(header["quote"]))
+        return {"collateral": self._collateral_source.collateral_for_quote(str(header["tee_kind"]), quote)}, b""
 
     def _release(self, header: dict[str, Any]) -> Frame:
         index = self._index(header)
-        release = msgspec.convert(post_json(f"{self._broker_url(index)}/v1/releases", header["request"]), Release)
+        request = msgspec.convert(header["request"], ReleaseRequest)
+        try:
+            answer = post_json(f"{self._broker_url(index)}/v1/releases", request)
+        except UnreachableError:
+            raise  # the enclave asks for a new challenge, which waits until the broker is back
+        except ServiceError:
+            self._refused.add(index)
+            raise
+        release = msgspec.convert(answer, Release)
+        self._collateral = request.evidence.collateral
+        self._refusals.pop(index, None)
         self._releases[index] = ReleaseRecord(
             grant=index,
             nonce=self._nonces[index],
-            quote=self._latest_quote,
+            quote="0x" + request.evidence.quote_hex,
             key_receipt_signature=release.key_receipt_signature,
         )
         return {"release": msgspec.to_builtins(release)}, b""
 
     def _file(self, header: dict[str, Any]) -> Frame:
         return {}, self._grants[self._index(header)].get_file(str(header["file"]))
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """Call a broker until it answers: one that is started again must not cost the lab a hospital.
+
+        Raises:
+            UnreachableError: it didn't come back within BROKER_PATIENCE_SECONDS.
+        """
+        give_up, pause = self._clock() + BROKER_PATIENCE_SECONDS, 0.5
+        while True:
+            try:
+                return call()
+            except UnreachableError:
+                if self._clock() + pause > give_up:
+                    raise
+            self._sleep(pause)
+            pause = min(2 * pause, 8.0)
 
     def _index(self, header: dict[str, Any]) -> int:
         index = header.get("grant")

@@ -86,7 +86,7 @@ def test_enclave_killed_half_way_is_tried_again_with_fresh_keys_and_delivers(ben
     assert bench.order.state is State.SETTLED
     assert [call for call, *_ in bench.market.calls] == ["settle"]
     for hospital in bench.hospitals:
-        enclaves = [entry.enclave for entry in hospital.broker_store.releases() if entry.deal == bench.deal_id]
+        enclaves = [entry.enclave for entry in hospital.broker_store.uses.all() if entry.deal == bench.deal_id]
         assert len(set(enclaves)) == len(enclaves) == (2 if step.startswith("reading") else 1)
 
 

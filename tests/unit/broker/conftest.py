@@ -11,6 +11,8 @@ import pytest
 from heartify.attestation.policy import unsafe_simulation_policy
 from heartify.attestation.simulated import SimulatedPlatform
 from heartify.attestation.simulated.quote import SimulatedReport
+from heartify.broker.audit.entry import AuditEntry
+from heartify.broker.audit.log import entries
 from heartify.broker.database import open_database
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
 from heartify.broker.store import BrokerStore
@@ -198,15 +200,25 @@ class World:
         )
         return msgspec.structs.replace(base, **changes)
 
+    def ask_anew(self, deal: Deal, broker: KeyBroker | None = None, **changes):
+        """Challenge and release in one step, by an enclave that was not there before."""
+        self.enclave = Enclave(self.platform)
+        return self.ask(deal, broker, **changes)
+
     def ask(self, deal: Deal, broker: KeyBroker | None = None, *, deal_json: dict | None = None, **changes):
-        """Challenge and release in one step."""
+        """Challenge and release in one step, by the enclave that was last there."""
         broker = broker or self.broker
         challenge = broker.challenge(deal.deal_id(DOMAIN))
         request = self.request(challenge, deal, **changes)
         return broker.release(msgspec.structs.replace(request, deal=deal_json or request.deal))
 
+    def entries(self) -> list[AuditEntry]:
+        """Return the audit log."""
+        with self.store.engine.connect() as connection:
+            return list(entries(connection))
+
     def count(self, deal: Deal) -> int:
-        return self.store.release_count(deal.deal_id(DOMAIN), self.version)
+        return len(self.store.uses.of_deal(deal.deal_id(DOMAIN), self.version))
 
 
 def build_broker(platform, database_url, chain, clock, *, policy=None, limit=2, vault_seed=VAULT_SEED, key=None):
@@ -217,7 +229,7 @@ def build_broker(platform, database_url, chain, clock, *, policy=None, limit=2, 
         verifier_policy=policy or unsafe_simulation_policy(platform.root_der),
         releases_per_deal=limit,
     )
-    store = BrokerStore(open_database(database_url))
+    store = BrokerStore(open_database(database_url), clock)
     broker = KeyBroker(settings, store, Vault(vault_seed), chain, clock=clock, randomness=secrets.token_bytes)
     return broker, store
 
@@ -273,7 +285,7 @@ def world(tmp_path, platform, written, add_grant) -> World:
     wrapped = Vault(VAULT_SEED).wrap(written.version_id, written.master_key)
     manifest = encode_canonical(written.manifest)
     store.add_version(written.version_id, manifest, encode_canonical(DICTIONARY), wrapped)
-    store.approve_release(APP_RELEASE)
+    store.approvals.approve(APP_RELEASE)
     digest = add_grant(store, written.version_id, POLICY)
     assert sha256_digest(manifest) == written.version_id
     return World(

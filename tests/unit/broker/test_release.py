@@ -105,7 +105,7 @@ def test_release_is_counted_with_what_an_auditor_needs(world, names):
 
     world.ask(deal)
 
-    (entry,) = world.store.releases()
+    (entry,) = world.store.uses.all()
     assert entry.deal == id_of(deal, names)
     assert (entry.version, entry.attempt, entry.enclave) == (world.version, 1, world.enclave.address)
     assert entry.measurement == to_hex(world.enclave.measurement)
@@ -128,7 +128,7 @@ def test_challenge_that_was_used_is_refused(world, names):
     request = world.request(challenge, deal)
     world.broker.release(request)
 
-    with pytest.raises(PolicyError, match="unknown or was used"):
+    with pytest.raises(PolicyError, match="used already"):
         world.broker.release(request)
     assert world.count(deal) == 1
 
@@ -140,7 +140,7 @@ def test_challenge_of_a_refused_request_is_used_up_too(world, names):
     with pytest.raises(AttestationError):
         world.broker.release(msgspec.structs.replace(good, enclave="0x" + "99" * 20))
 
-    with pytest.raises(PolicyError, match="unknown or was used"):
+    with pytest.raises(PolicyError, match="used already"):
         world.broker.release(good)
     assert world.count(deal) == 0
 
@@ -169,7 +169,7 @@ def test_unknown_challenge_is_refused(world, names):
     deal = world.open_deal()
     challenge = world.broker.challenge(id_of(deal, names))
 
-    with pytest.raises(PolicyError, match="unknown"):
+    with pytest.raises(PolicyError, match="not one of this broker"):
         world.broker.release(world.request(challenge, deal, session="0" * 32))
 
 
@@ -178,7 +178,7 @@ def test_challenge_of_another_broker_is_refused(world, names):
     other = world.reopen(key=b"\x77" * 32)
     challenge = other.challenge(id_of(deal, names))
 
-    with pytest.raises(PolicyError, match="unknown"):
+    with pytest.raises(PolicyError, match="not one of this broker"):
         world.broker.release(world.request(challenge, deal))
 
 
@@ -186,20 +186,51 @@ def test_challenge_for_another_deal_is_refused(world, names):
     deal, other = world.open_deal(), world.open_deal(poolPrice=3)
     challenge = world.broker.challenge(id_of(other, names))
 
-    with pytest.raises(IntegrityError, match="does not match its id"):
+    with pytest.raises(PolicyError, match="not one of this broker for this deal"):
         world.broker.release(world.request(challenge, deal))
     assert world.count(deal) == world.count(other) == 0
 
 
-def test_pending_challenges_are_bounded_and_free_up_after_a_minute(world, names, monkeypatch):
-    monkeypatch.setattr("heartify.broker.challenges.MAX_PENDING", 3)
+def test_flood_of_challenges_takes_no_others_place(world, names):
+    deal = world.open_deal()
+    challenge = world.broker.challenge(id_of(deal, names))
+
+    for _ in range(20_000):
+        world.broker._challenges.create("0x" + "01" * 32)
+
+    assert not world.broker._challenges._answered
+    world.broker.release(world.request(challenge, deal))
+
+
+def test_answered_challenges_are_bounded_and_free_up_after_a_minute(world, names, monkeypatch):
+    monkeypatch.setattr("heartify.broker.challenges.MAX_ANSWERED", 3)
+    deal = world.open_deal(deadline=names.now + 3600)
     for _ in range(3):
-        world.broker.challenge("0x" + "01" * 32)
+        world.ask(deal)
 
     with pytest.raises(PolicyError, match="too many"):
-        world.broker.challenge("0x" + "01" * 32)
+        world.ask(deal)
     world.clock.now += 61
-    assert world.broker.challenge("0x" + "01" * 32).expires == names.now + 61 + 60
+    world.ask(deal)
+
+    assert world.count(deal) == 1
+
+
+def test_challenge_of_the_former_process_is_refused_after_a_restart(world, names):
+    deal = world.open_deal()
+    challenge = world.broker.challenge(id_of(deal, names))
+
+    with pytest.raises(PolicyError, match="not one of this broker"):
+        world.reopen().release(world.request(challenge, deal))
+
+
+def test_session_of_another_expiry_is_refused(world, names):
+    deal = world.open_deal()
+    challenge = world.broker.challenge(id_of(deal, names))
+    later = (challenge.expires + 600).to_bytes(4, "big").hex() + challenge.session[8:]
+
+    with pytest.raises(PolicyError, match="not one of this broker"):
+        world.broker.release(world.request(challenge, deal, session=later))
 
 
 # ---- evidence: what is bound
@@ -293,7 +324,7 @@ def test_production_policy_refuses_simulated_evidence(world):
     deal = world.open_deal()
     broker = world.reopen(policy=PRODUCTION_POLICY)
 
-    with pytest.raises(AttestationError, match="no trust root"):
+    with pytest.raises(AttestationError, match="simulated-sgx is not accepted by policy 'production'"):
         world.ask(deal, broker)
     assert world.count(deal) == 0
 
@@ -317,14 +348,14 @@ def test_evidence_of_another_tee_kind_than_the_deals_is_refused(world, names, ad
 
 def test_simulated_evidence_that_calls_itself_hardware_is_refused(world, names, add_grant):
     hardware = msgspec.structs.replace(names.app_release, measurements={"sgx": ("0x" + bytes(range(32)).hex(),)})
-    world.store.approve_release(hardware)
+    world.store.approvals.approve(hardware)
     terms = {"appRelease": hardware.release_id(), "teeKinds": int(TeeKind.SGX)}
     add_grant(world.store, world.version, names.policy, nonce=1, **terms)
     deal = world.open_deal(teeKind=int(TeeKind.SGX), appRelease=hardware.release_id())
     challenge = world.broker.challenge(id_of(deal, names))
     evidence = world.enclave.evidence(**world.binding(challenge, deal))
 
-    with pytest.raises(AttestationError, match="evidence claims sgx"):
+    with pytest.raises(AttestationError, match="kind sgx is not accepted by policy 'unsafe-simulation'"):
         world.broker.release(world.request(challenge, deal, evidence=msgspec.structs.replace(evidence, tee_kind="sgx")))
     assert world.count(deal) == 0
 
@@ -338,7 +369,7 @@ def test_deal_for_several_tee_kinds_at_once_is_refused(world):
 
 def test_release_that_does_not_run_on_the_deals_tee_kind_is_refused(world, names, add_grant):
     elsewhere = msgspec.structs.replace(names.app_release, measurements={"sgx": ("0x" + "11" * 32,)})
-    world.store.approve_release(elsewhere)
+    world.store.approvals.approve(elsewhere)
     add_grant(world.store, world.version, names.policy, nonce=1, appRelease=elsewhere.release_id())
     deal = world.open_deal(appRelease=elsewhere.release_id())
 
@@ -578,5 +609,5 @@ def test_request_whose_deal_was_changed_is_refused(world):
     deal = world.open_deal()
     cheaper = dataclasses.replace(deal, poolPrice=0)
 
-    with pytest.raises(IntegrityError, match="does not match its id"):
+    with pytest.raises(PolicyError, match="not one of this broker for this deal"):
         world.ask(deal, deal_json=cheaper.to_json())

@@ -7,6 +7,7 @@ import concurrent.futures
 import pytest
 import sqlalchemy as sa
 
+from heartify.attestation.result import CollateralMark
 from heartify.attestation.simulated.collateral import SimulatedIssue
 from heartify.broker.database import open_database
 from heartify.errors import AttestationError, PolicyError
@@ -17,30 +18,30 @@ DAY = 86400
 
 def test_third_release_for_a_deal_is_refused(world):
     deal = world.open_deal()
-    world.ask(deal)
-    world.ask(deal)
+    world.ask_anew(deal)
+    world.ask_anew(deal)
 
     with pytest.raises(PolicyError, match="released 2 times already"):
-        world.ask(deal)
+        world.ask_anew(deal)
     assert world.count(deal) == 2
 
 
 def test_counter_is_kept_over_a_restart(world):
     deal = world.open_deal()
-    world.ask(deal)
-    world.ask(deal)
+    world.ask_anew(deal)
+    world.ask_anew(deal)
 
     with pytest.raises(PolicyError, match="released 2 times already"):
-        world.ask(deal, world.reopen())
+        world.ask_anew(deal, world.reopen())
     assert world.count(deal) == 2
 
 
 def test_each_deal_has_its_own_counter(world):
     first, second = world.open_deal(), world.open_deal(poolPrice=3)
-    world.ask(first)
-    world.ask(first)
+    world.ask_anew(first)
+    world.ask_anew(first)
 
-    world.ask(second)
+    world.ask_anew(second)
 
     assert (world.count(first), world.count(second)) == (2, 1)
 
@@ -49,6 +50,7 @@ def test_eight_threads_at_once_get_no_more_than_the_limit(world, names):
     deal = world.open_deal()
     requests = []
     for _ in range(8):
+        world.enclave = names.enclave_class(world.platform)
         challenge = world.broker.challenge(deal.deal_id(names.domain))
         requests.append(world.request(challenge, deal))
 
@@ -63,26 +65,62 @@ def test_eight_threads_at_once_get_no_more_than_the_limit(world, names):
         released = list(threads.map(release, requests))
 
     assert 1 <= sum(released) <= 2
-    assert world.count(deal) == len(world.store.releases()) == sum(released)
+    assert world.count(deal) == len(world.store.uses.all()) == sum(released)
 
 
 def test_two_broker_processes_on_one_database_share_the_limit(world):
     deal = world.open_deal()
     one, other = world.reopen(limit=1), world.reopen(limit=1)
-    world.ask(deal, one)
+    world.ask_anew(deal, one)
 
     with pytest.raises(PolicyError, match="released 1 times already"):
-        world.ask(deal, other)
+        world.ask_anew(deal, other)
 
 
-def test_attempt_counted_by_someone_else_meanwhile_is_refused(world):
+def test_enclave_that_asks_again_is_one_use_and_gets_the_same_keys(world, names):
     deal = world.open_deal()
-    world.ask(deal)
-    (entry,) = world.store.releases()
+    world.ask_anew(deal)
+    other = world.reopen()
 
-    with pytest.raises(PolicyError, match="being counted"):
-        world.store.count_release(entry, 2)
+    again = world.ask(deal, other)
+
     assert world.count(deal) == 1
+    (use,) = world.store.uses.all()
+    assert use.key_receipt_signature == again.key_receipt_signature
+    assert [entry.event for entry in world.entries()].count("keys-released") == 2
+
+
+def test_enclave_that_asks_again_with_another_key_is_refused(world, names):
+    deal = world.open_deal()
+    world.ask_anew(deal)
+    world.enclave.sealing = names.enclave_class(world.platform).sealing
+
+    with pytest.raises(PolicyError, match="another encryption key"):
+        world.ask(deal)
+
+
+def test_use_its_receipt_and_its_audit_entry_are_one_transaction(world, monkeypatch):
+    def fail(*_: object) -> None:
+        raise sa.exc.OperationalError("disk is full", None, Exception())
+
+    deal = world.open_deal()
+    before = world.entries()
+    monkeypatch.setattr("heartify.broker.use_counter.append", fail)
+
+    with pytest.raises(sa.exc.OperationalError):
+        world.ask_anew(deal)
+
+    assert world.count(deal) == 0
+    assert world.entries() == before
+
+
+def test_counted_use_holds_the_receipt_that_the_chain_pays_on(world, names):
+    deal = world.open_deal()
+    release = world.ask_anew(deal)
+    (use,) = world.store.uses.of_deal(deal.deal_id(names.domain), world.version)
+
+    assert use.key_receipt_signature == release.key_receipt_signature
+    assert (use.enclave, use.requester, use.attempt) == (world.enclave.address, deal.requester, 1)
 
 
 def test_collateral_that_was_rolled_back_is_refused(world, names):
@@ -99,7 +137,7 @@ def test_collateral_that_was_rolled_back_is_refused(world, names):
 
 
 def test_collateral_rolled_back_after_a_restart_is_refused(world, names):
-    world.ask(world.open_deal())
+    world.ask_anew(world.open_deal())
     broker, deal = world.reopen(), world.open_deal(poolPrice=3)
     challenge = broker.challenge(deal.deal_id(names.domain))
     issue = SimulatedIssue(now_utc_seconds=names.now, evaluation_data_number=17)
@@ -110,12 +148,14 @@ def test_collateral_rolled_back_after_a_restart_is_refused(world, names):
     assert world.count(deal) == 0
 
 
-def test_high_water_mark_is_never_lowered_by_a_slower_request(world):
-    world.store.store_collateral_marks({"root-crl/aa": 7, "tcb-info/aa": 18})
+def test_high_water_marks_only_rise(world):
+    world.store.marks.advance([CollateralMark("root-crl/aa", 7), CollateralMark("tcb-info/aa", 18)])
 
-    world.store.store_collateral_marks({"root-crl/aa": 6, "tcb-info/aa": 19, "qe-identity/aa": 1})
+    with pytest.raises(AttestationError, match="rolled back"):
+        world.store.marks.advance([CollateralMark("tcb-info/aa", 19), CollateralMark("root-crl/aa", 6)])
+    world.store.marks.advance([CollateralMark("tcb-info/aa", 19), CollateralMark("qe-identity/aa", 1)])
 
-    assert world.store.collateral_marks() == {"root-crl/aa": 7, "tcb-info/aa": 19, "qe-identity/aa": 1}
+    assert world.store.marks.all() == {"root-crl/aa": 7, "tcb-info/aa": 19, "qe-identity/aa": 1}
 
 
 def test_database_is_durable_and_enforces_its_references(world):
@@ -152,6 +192,6 @@ def test_versions_and_grants_are_listed_with_their_state(world):
 
 
 def test_withdrawn_approval_can_be_given_again(world, names):
-    world.store.approve_release(names.app_release)
+    world.store.approvals.approve(names.app_release)
 
-    assert world.store.approved_releases() == (names.app_release,)
+    assert world.store.approvals.all() == (names.app_release,)

@@ -438,7 +438,7 @@ def _with_broker(
         nonce=uint256(0),
     )
     broker_store.add_grant(to_hex(order.digest(DOMAIN)), sign_order(order, DOMAIN, key), policy)
-    broker_store.approve_release(RELEASE)
+    broker_store.approvals.approve(RELEASE)
     chain = FakeChain()
     settings = BrokerSettings(DOMAIN, key, unsafe_simulation_policy(platform.root_der), releases_per_deal=releases)
     broker = KeyBroker(settings, broker_store, vault, chain, clock=lambda: NOW, randomness=secrets.token_bytes)

@@ -18,13 +18,13 @@ def approve(case, release, *, measured: bytes, confirmed: str | None = None):
 def test_release_whose_measurement_is_computed_here_is_approved(case):
     approve(case, case.app_release, measured=case.measurement)
 
-    assert case.broker_store.approved_releases() == (case.app_release,)
+    assert case.broker_store.approvals.all() == (case.app_release,)
 
 
 def test_release_whose_measurement_differs_is_refused(case):
     with pytest.raises(PolicyError, match="does not compute"):
         approve(case, case.app_release, measured=b"\x66" * 32)
-    assert case.broker_store.approved_releases() == ()
+    assert case.broker_store.approvals.all() == ()
 
 
 def test_measurement_confirmed_by_name_is_approved_without_measuring(case):
@@ -38,13 +38,13 @@ def test_measurement_confirmed_by_name_is_approved_without_measuring(case):
         confirmed_measurement="0x" + case.measurement.hex(),
     )
 
-    assert case.broker_store.approved_releases() == (case.app_release,)
+    assert case.broker_store.approvals.all() == (case.app_release,)
 
 
 def test_confirmation_of_another_measurement_is_refused(case):
     with pytest.raises(PolicyError, match="does not compute"):
         approve(case, case.app_release, measured=case.measurement, confirmed=OTHER)
-    assert case.broker_store.approved_releases() == ()
+    assert case.broker_store.approvals.all() == ()
 
 
 def test_release_with_a_second_unknown_measurement_is_refused(case):
@@ -53,7 +53,7 @@ def test_release_with_a_second_unknown_measurement_is_refused(case):
 
     with pytest.raises(PolicyError, match="does not compute"):
         approve(case, release, measured=case.measurement)
-    assert case.broker_store.approved_releases() == ()
+    assert case.broker_store.approvals.all() == ()
 
 
 def test_release_without_any_measurement_is_refused(case):
@@ -67,4 +67,4 @@ def test_hospital_approves_the_release_that_its_deployment_names(case):
     release = case.hospital.approve(lambda: case.measurement)
 
     assert release == case.app_release
-    assert case.broker_store.approved_release(case.app_release.release_id()) == case.app_release
+    assert case.broker_store.approvals.find(case.app_release.release_id()) == case.app_release

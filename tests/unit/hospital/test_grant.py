@@ -57,7 +57,7 @@ def hospital(case):
 @pytest.fixture
 def version(case, hospital):
     held = case.hold_version()
-    case.broker_store.approve_release(case.app_release)
+    case.broker_store.approvals.approve(case.app_release)
     return held
 
 

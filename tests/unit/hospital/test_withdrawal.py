@@ -134,7 +134,9 @@ class Case:
     def files_with_the_key(self) -> list[str]:
         key = self.wrapped[self.version]
         files = (path for path in self.home.rglob("*") if path.is_file())
-        return sorted(path.name for path in files if key[:16] in path.read_bytes() or key[-16:] in path.read_bytes())
+        return sorted(
+            path.name for path in files if key[-60:][:16] in path.read_bytes() or key[-16:] in path.read_bytes()
+        )
 
 
 class UnwillingStore(BrokerStore):

@@ -10,9 +10,22 @@ import pytest
 from heartify.cohort.storage.store import open_store
 from heartify.cohort.storage.store_access import StoreAccess
 from heartify.cohort.storage.verified_cache import VerifiedCache
-from heartify.errors import EnclaveError, PolicyError, ServiceError
+from heartify.errors import EnclaveError, PolicyError, ServiceError, UnreachableError
 from heartify.pool.courier import Courier
 from heartify.pool.documents import locate_grants
+
+
+class FakeTime:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
 
 
 @pytest.fixture
@@ -36,7 +49,8 @@ def serve(make, grants):
 
         enclave = make.enclave(script)
         enclave.send_frame({"op": "job"})
-        options = {"clock": clock} if clock else {}
+        now = FakeTime()
+        options = {"clock": clock or now.clock, "sleep": now.sleep}
         courier = Courier(enclave, make.deal().deal_id(make.domain), grants, steps.append, **options)
         return answers, courier.serve(timeout), steps, enclave
 
@@ -176,3 +190,120 @@ def test_a_folder_of_this_machine_that_the_chain_names_is_not_followed(make, hos
         locate_grants(make.registry(elsewhere), make.deal())
     with pytest.raises(ServiceError, match="cannot read"):
         locate_grants(make.registry(elsewhere), make.deal(), StoreAccess(local_folders=(tmp_path,)))
+
+
+class Broker:
+    """A broker's two routes, answering from a list; what it was sent is kept."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.asked = []
+
+    def __call__(self, url, document):
+        self.asked.append((url.rsplit("/", 1)[1], document))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+CHALLENGE = {
+    "session": "0" * 32,
+    "deal": "0x" + "11" * 32,
+    "nonce": "0x" + "22" * 32,
+    "broker": "0x" + "33" * 20,
+    "expires": 60,
+    "signature": "0x44",
+}
+RELEASE = {
+    "dataset_version": "0x" + "55" * 32,
+    "sealed_keys": "0x66",
+    "release_signature": "0x77",
+    "key_receipt_signature": "0x88",
+}
+ASKED = {
+    "session": "0" * 32,
+    "deal": {},
+    "plan": {},
+    "dataset_version": "0x" + "55" * 32,
+    "encryption_public_key": "0x99",
+    "enclave": "0x" + "aa" * 20,
+    "evidence": {"tee_kind": "simulated-sgx", "quote_hex": "bb", "collateral": "{}"},
+}
+
+
+@pytest.fixture
+def broker(monkeypatch):
+    def answer(*answers):
+        found = Broker(list(answers))
+        monkeypatch.setattr("heartify.pool.courier.post_json", found)
+        return found
+
+    return answer
+
+
+def test_broker_that_comes_back_in_time_is_waited_for(serve, broker):
+    found = broker(UnreachableError("away"), UnreachableError("away"), CHALLENGE)
+
+    ((reply, _),), ending, *_ = serve(request(op="challenge", grant=0))
+
+    assert reply["ok"] is True
+    assert len(found.asked) == 3
+    assert ending.refusals == {}
+
+
+def test_broker_that_stays_away_is_given_up_within_its_patience(serve, broker):
+    found = broker(*[UnreachableError("away")] * 50)
+
+    ((reply, _),), ending, *_ = serve(request(op="challenge", grant=0))
+
+    assert reply["ok"] is False
+    assert 5 < len(found.asked) < 15
+    assert ending.refusals == {0: "away"}
+
+
+def test_release_that_was_lost_is_asked_for_again_with_a_new_challenge(serve, broker):
+    later = {**CHALLENGE, "nonce": "0x" + "cc" * 32}
+    broker(CHALLENGE, UnreachableError("killed"), later, RELEASE)
+    challenge, release = request(op="challenge", grant=0), request(op="release", grant=0, request=ASKED)
+
+    answers, ending, *_ = serve(challenge, release, challenge, release)
+
+    assert [reply["ok"] for reply, _ in answers] == [True, False, True, True]
+    (record,) = ending.releases
+    assert (record.nonce, record.quote) == (later["nonce"], "0xbb")
+    assert (ending.collateral, ending.refusals) == ("{}", {})
+
+
+def test_broker_that_refused_is_not_asked_again(serve, broker):
+    found = broker(CHALLENGE, ServiceError("refused: not approved"))
+    challenge, release = request(op="challenge", grant=0), request(op="release", grant=0, request=ASKED)
+
+    answers, ending, *_ = serve(challenge, release, challenge)
+
+    assert [reply["ok"] for reply, _ in answers] == [True, False, False]
+    assert len(found.asked) == 2
+    assert "not approved" in ending.refusals[0]
+
+
+def test_quote_of_hardware_gets_its_collateral_from_the_pools_source(make, grants):
+    class Source:
+        def collateral_for_quote(self, tee_kind, quote):
+            return f"{tee_kind}/{quote.hex()}"
+
+    def script(_job):
+        answers.append((yield {"op": "collateral", "tee_kind": "tdx", "quote": "abcd"}, b""))
+        yield {"op": "done"}, b""
+
+    answers = []
+    enclave = make.enclave(script)
+    enclave.send_frame({"op": "job"})
+    Courier(enclave, make.deal().deal_id(make.domain), grants, print, collateral=Source()).serve(600)
+
+    assert answers[0][0] == {"op": "collateral", "ok": True, "collateral": "tdx/abcd"}
+
+
+def test_pool_without_a_source_of_collateral_says_no(serve):
+    ((reply, _),), *_ = serve(request(op="collateral", tee_kind="sgx", quote="00"))
+
+    assert reply == {"op": "collateral", "ok": False}
