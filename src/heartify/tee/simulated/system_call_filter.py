@@ -118,6 +118,15 @@ def open_enclave_filter() -> int:
     return _export(program)
 
 
+def open_service_filter() -> int:
+    """Return a descriptor of the filter of a process that, once started, only computes and talks to its launcher.
+
+    The caller closes it.
+    """
+    program = _build_filter([*_NEVER, *_NEVER_AFTER_START, "clone", "clone3"])
+    return _export(program)
+
+
 def _build_filter(names: Sequence[str]) -> Any:
     import pyseccomp
 
