@@ -1,6 +1,6 @@
 """AMD's root keys (ARK), each as the SHA-256 of its public key: what a policy pins, and all that it needs to pin.
 
-The certificate travels with the evidence or with the policy; whoever sends it can't choose it, because its key must
+The certificate travels with the evidence; whoever sends it can't choose it, because its key must
 have this digest. VCEK and VLEK chains of one product end at the same root. A test computes the digests again from
 certificates that AMD's key service gave out.
 """

@@ -8,6 +8,7 @@ certificate and KDS interface.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -100,7 +101,7 @@ def parse_product(name: str) -> SnpProduct:
 
     Raises AttestationError for a name that isn't AMD's.
     """
-    product, dash, stepping = name.partition("-")
-    if product not in SnpProduct or bool(dash) != bool(stepping) or not (stepping + "0").isalnum():
-        raise AttestationError(f"{name[:24]!r} is no known product with SEV-SNP")
-    return SnpProduct(product)
+    for product in SnpProduct:
+        if re.fullmatch(rf"{product}(-[A-Z][0-9])?", name):
+            return product
+    raise AttestationError(f"{name[:24]!r} is no known product with SEV-SNP")
