@@ -55,7 +55,7 @@ contracts: $(VENV)/.dev
 	$(BIN)/python -m tools.compile_contracts --check
 
 lock: $(UV) ## resolve the lock files anew from pyproject.toml
-	$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o lock/runtime.txt
+	$(UV) pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/constraints.in -o lock/runtime.txt
 	$(UV) pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/runtime.txt -o lock/dev.txt
 	$(UV) pip compile -q pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c lock/dev.txt -o lock/bench.txt
 	echo swift==2.38.0 | $(UV) pip compile -q - --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o lock/swift.txt
