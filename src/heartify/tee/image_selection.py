@@ -49,6 +49,7 @@ STANDARD_LIBRARY_MODULES = frozenset(
         "encodings.aliases",
         "encodings.ascii",
         "encodings.latin_1",
+        "encodings.utf_16_be",
         "encodings.utf_8",
         "enum",
         "fnmatch",
