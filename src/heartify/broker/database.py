@@ -10,11 +10,16 @@ as whether the broker is paused and the time of the last restore.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+
+from heartify.broker.migrations.prepare_schema import is_current, prepare_schema
+from heartify.errors import ServiceError
 
 metadata = sa.MetaData()
 
@@ -47,7 +52,7 @@ app_releases = sa.Table(
     sa.Column("document", sa.LargeBinary, nullable=False),
     sa.Column("name", sa.String(63), nullable=False, default=""),
     sa.Column("approved", sa.Boolean, nullable=False),
-    sa.Column("decided_at", sa.Integer, nullable=False, default=0),
+    sa.Column("decided_at", sa.BigInteger, nullable=False, default=0),
 )
 
 releases = sa.Table(
@@ -59,7 +64,7 @@ releases = sa.Table(
     sa.Column("enclave", sa.String(42), nullable=False),
     sa.Column("measurement", sa.String(98), nullable=False),
     sa.Column("simulated", sa.Boolean, nullable=False),
-    sa.Column("released_at", sa.Integer, nullable=False),
+    sa.Column("released_at", sa.BigInteger, nullable=False),
     sa.Column("requester", sa.String(42), nullable=False, default=""),
     sa.Column("encryption_key_digest", sa.String(66), nullable=False, default=""),
     sa.Column("key_receipt_signature", sa.String(200), nullable=False, default="0x"),
@@ -114,20 +119,38 @@ collateral_marks = sa.Table(
     "collateral_marks",
     metadata,
     sa.Column("scope", sa.String(255), primary_key=True),
-    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 
 _WRITERS_TAKE_TURNS = 0x48454152  # an advisory lock's number, "HEAR"
+_LOG_TRIES, _LOG_WAIT_SECONDS = 100, 0.05
+_UNREACHABLE = "the broker's database can't be reached"
+_REACH_HINT = "check that its server runs, its folder and its rights; no key leaves without it"
 
 
 def open_database(url: str) -> sa.Engine:
-    """Open the database and create what is missing. SQLite is set to write-ahead logging and full durability."""
-    engine = sa.create_engine(url)
+    """Open the database, and create or migrate its tables.
+
+    SQLite is set to write-ahead logging and full durability. Any later loss of the connection is a ServiceError too.
+
+    Raises:
+        ServiceError: it can't be reached, its driver isn't installed, or its tables are of a later release.
+    """
+    engine = _engine(url)
+    event.listen(engine, "handle_error", _name_lost_connection)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    metadata.create_all(engine)
+    try:
+        with engine.connect() as connection:
+            current = is_current(connection)
+        if not current:
+            with writing(engine) as connection:
+                prepare_schema(connection, metadata)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -140,11 +163,44 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
+def _engine(url: str) -> sa.Engine:
+    try:
+        # A broken connection is noticed before it is used: a restarted server costs nobody an answer.
+        return sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (sa.exc.ArgumentError, ImportError) as exc:
+        raise ServiceError(
+            "the broker's database can't be opened: its address or its driver is missing or wrong",
+            hint='install heartify with the extra "postgresql" for postgresql+psycopg://USER@HOST/DATABASE',
+        ) from exc
+
+
+def _name_lost_connection(context: sa.engine.ExceptionContext) -> None:
+    """Turn a refused or broken connection into an error of our family, wherever it happens; nothing was committed."""
+    is_refused = context.connection is None and isinstance(context.sqlalchemy_exception, sa.exc.OperationalError)
+    if context.is_disconnect or is_refused:
+        raise ServiceError(_UNREACHABLE, hint=_REACH_HINT) from context.original_exception
+
+
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: `_begin_sqlite` does
     # secure_delete overwrites what is deleted: a destroyed key must not live on in a free page (see broker/erasure.py).
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"):
+    for pragma in ("busy_timeout=5000", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _begin_log(connection)
+
+
+def _begin_log(connection: Any) -> None:
+    """Change to write-ahead logging, which stays in the file. It doesn't wait for others by itself, so try for a while.
+
+    Raises:
+        ServiceError: another process keeps the file locked.
+    """
+    for _ in range(_LOG_TRIES):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] in ("wal", "memory"):
+                return
+        time.sleep(_LOG_WAIT_SECONDS)
+    raise ServiceError("the broker's database is locked by another process", hint="try again in a moment")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
