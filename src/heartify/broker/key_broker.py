@@ -54,6 +54,15 @@ class BrokerSettings:
     chain_may_idle: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeyReceiptRecord:
+    """A key receipt as it is handed out: what it is for, and the broker's signature."""
+
+    version: str
+    enclave: str
+    key_receipt_signature: str
+
+
 class KeyBroker:
     """Challenge and release for one hospital."""
 
@@ -120,6 +129,17 @@ class KeyBroker:
         except HeartifyError:
             self._store.refusals.note(progress)
             raise
+
+    def receipts(self, deal: str) -> list[KeyReceiptRecord]:
+        """Return the key receipts that this broker has signed for a deal: for a pool or lab that lost an answer."""
+        return [
+            KeyReceiptRecord(use.version, use.enclave, use.key_receipt_signature)
+            for use in self._store.uses.of_deal(deal)
+        ]
+
+    def standing(self) -> str:
+        """Return `ok`, or `paused`."""
+        return "ok" if self._store.pause.reason() is None else "paused"
 
     def _release(self, request: ReleaseRequest, progress: Progress) -> Release:
         deal = from_json(Deal, request.deal)

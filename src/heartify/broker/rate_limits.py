@@ -31,8 +31,12 @@ class RateLimiter:
         self._client, self._deal = parse(rates.a_client), parse(rates.a_deal)
 
     def seconds_to_wait(self, client: str, deal: str) -> int:
-        """Count a request; return 0 when it may go on, else after how many seconds to come back."""
-        return self._count(self._client, f"client/{client}") or self._count(self._deal, f"deal/{deal}")
+        """Count a request about a deal; return 0 when it may go on, else after how many seconds to come back."""
+        return self.seconds_to_wait_of_client(client) or self._count(self._deal, f"deal/{deal}")
+
+    def seconds_to_wait_of_client(self, client: str) -> int:
+        """Count a request whose deal isn't known yet."""
+        return self._count(self._client, f"client/{client}")
 
     def _count(self, limit: RateLimitItem, key: str) -> int:
         if self._window.hit(limit, key):

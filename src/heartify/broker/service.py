@@ -2,9 +2,11 @@
 
     POST /v1/challenges   {"deal": "0x..."}      → a Challenge
     POST /v1/releases     a ReleaseRequest       → a Release
-    GET  /v1/health                              → {"broker": "0x...", "status": "ok"}
+    GET  /v1/receipts/{deal}                     → the key receipts signed for a deal: version, enclave, signature
+    GET  /v1/health                              → {"broker": "0x...", "status": "ok" | "paused"}
 
-Refusals name the obligation that failed, and are logged with the deal; keys and evidence never are.
+Refusals name the obligation that failed, and are logged with the deal; keys and evidence never are. Who asks too often
+gets 429 with the seconds to wait; whoever is slow is closed by `party.http_service`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from heartify.broker.key_broker import KeyBroker
-from heartify.errors import HeartifyError
+from heartify.broker.rate_limits import RateLimiter, RateLimits
+from heartify.errors import HeartifyError, UnreachableError
 from heartify.party.http_service import build_service, json_answer, read_body
 from heartify.protocol.canonical import Digest, parse_json
 from heartify.protocol.key_release import ReleaseRequest
@@ -31,15 +34,25 @@ class ChallengeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deal: Digest
 
 
-def build_broker_service(broker: KeyBroker) -> FastAPI:
+class _DealPath(msgspec.Struct, frozen=True):
+    deal: Digest
+
+
+def build_broker_service(broker: KeyBroker, rates: RateLimits | None = None) -> FastAPI:
     """Return the HTTP application of a broker."""
     app = build_service("Heartify key broker")
+    limiter = RateLimiter(rates or RateLimits())
 
     async def create_challenge(request: Request) -> Response:
         body = parse_json(await read_body(request), ChallengeRequest)
+        if wait := limiter.seconds_to_wait(_client(request), body.deal):
+            return _come_back(wait)
         return json_answer(await anyio.to_thread.run_sync(broker.challenge, body.deal))
 
     async def create_release(request: Request) -> Response:
+        # A client is counted before its body is read, which is the expensive part; a deal by its challenges.
+        if wait := limiter.seconds_to_wait_of_client(_client(request)):
+            return _come_back(wait)
         body = parse_json(await read_body(request), ReleaseRequest)
         try:
             release = await anyio.to_thread.run_sync(broker.release, body)
@@ -49,10 +62,27 @@ def build_broker_service(broker: KeyBroker) -> FastAPI:
         log.info("keys of version %s released to enclave %s", body.dataset_version, body.enclave)
         return json_answer(release)
 
+    async def receipts(request: Request) -> Response:
+        if wait := limiter.seconds_to_wait_of_client(_client(request)):
+            return _come_back(wait)
+        asked = msgspec.json.encode({"deal": request.path_params["deal"]})
+        return json_answer(await anyio.to_thread.run_sync(broker.receipts, parse_json(asked, _DealPath).deal))
+
     async def health(_request: Request) -> Response:
-        return json_answer({"broker": broker.address, "status": "ok"})
+        status = await anyio.to_thread.run_sync(broker.standing)
+        return json_answer({"broker": broker.address, "status": status})
 
     app.add_route("/v1/challenges", create_challenge, methods=["POST"])
     app.add_route("/v1/releases", create_release, methods=["POST"])
+    app.add_route("/v1/receipts/{deal}", receipts, methods=["GET"])
     app.add_route("/v1/health", health, methods=["GET"])
     return app
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _come_back(seconds: int) -> Response:
+    refusal = UnreachableError("too many requests", hint=f"come back in {seconds} seconds")
+    return json_answer(refusal.diagnostics(), 429, {"retry-after": str(seconds)})

@@ -84,8 +84,8 @@ class UseCounter:
         connection.execute(sa.insert(db.releases).values(dataclasses.asdict(counted)))
         return counted
 
-    def of_deal(self, deal: str, version: str) -> tuple[CountedUse, ...]:
-        """Return the uses of a version for a deal, first to last."""
+    def of_deal(self, deal: str, version: str | None = None) -> tuple[CountedUse, ...]:
+        """Return the uses for a deal, of one version or of all, first to last."""
         with self._engine.connect() as connection:
             return _all(connection, deal, version)
 
@@ -105,9 +105,11 @@ class UseCounter:
             return int(connection.execute(query).scalar_one())
 
 
-def _all(connection: sa.Connection, deal: str, version: str) -> tuple[CountedUse, ...]:
+def _all(connection: sa.Connection, deal: str, version: str | None) -> tuple[CountedUse, ...]:
     table = db.releases.c
-    query = sa.select(db.releases).where(table.deal == deal, table.version == version).order_by(table.attempt)
+    query = sa.select(db.releases).where(table.deal == deal).order_by(table.version, table.attempt)
+    if version is not None:
+        query = query.where(table.version == version)
     return tuple(CountedUse(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public mapping
 
 

@@ -8,8 +8,9 @@ import httpx
 import msgspec
 import pytest
 
+from heartify.broker.rate_limits import RateLimits
 from heartify.broker.service import build_broker_service
-from heartify.errors import ServiceError
+from heartify.errors import ServiceError, UnreachableError
 from heartify.party.http_client import get_json, post_json
 from heartify.party.http_service import MAX_BODY_BYTES, RunningService, bind
 from heartify.protocol.canonical import to_bytes
@@ -47,6 +48,57 @@ def test_enclave_gets_its_keys_over_http(world, service, names):
 
 def test_health_names_the_broker(world, service):
     assert get_json(f"{service.url}/v1/health") == {"broker": world.broker.address, "status": "ok"}
+
+
+def test_health_of_a_paused_broker_says_so(world, service):
+    world.store.pause.begin("a look")
+
+    assert get_json(f"{service.url}/v1/health")["status"] == "paused"
+
+
+def test_receipts_of_a_deal_are_handed_out_again(world, service, names):
+    deal = world.open_deal()
+    deal_id = deal.deal_id(names.domain)
+    released = world.ask(deal)
+
+    (receipt,) = get_json(f"{service.url}/v1/receipts/{deal_id}")
+
+    assert receipt == {
+        "version": world.version,
+        "enclave": world.enclave.address,
+        "key_receipt_signature": released.key_receipt_signature,
+    }
+    assert get_json(f"{service.url}/v1/receipts/0x{'00' * 32}") == []
+
+
+def test_client_that_asks_too_often_is_told_when_to_come_back(world, names):
+    deal_id = world.open_deal().deal_id(names.domain)
+    with RunningService(build_broker_service(world.broker, RateLimits(a_client="3/minute"))) as service:
+        answers = [
+            post(service, "/v1/challenges", msgspec.json.encode({"deal": deal_id})),
+            post(service, "/v1/releases", b"{}"),
+            httpx.get(f"{service.url}/v1/receipts/{deal_id}", trust_env=False),
+            post(service, "/v1/challenges", msgspec.json.encode({"deal": deal_id})),
+            post(service, "/v1/releases", b"{}"),
+            httpx.get(f"{service.url}/v1/receipts/{deal_id}", trust_env=False),
+        ]
+        alive = get_json(f"{service.url}/v1/health")
+
+    assert [answer.status_code for answer in answers] == [200, 400, 200, 429, 429, 429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert answers[-1].json()["error"] == "UnreachableError"
+    assert alive["status"] == "ok"
+
+
+def test_flood_about_one_deal_leaves_other_deals_their_turn(world, names):
+    flooded, other = world.open_deal(), world.open_deal(poolPrice=3)
+    with RunningService(build_broker_service(world.broker, RateLimits(a_deal="2/minute"))) as service:
+        for _ in range(2):
+            challenge_of(service, flooded.deal_id(names.domain))
+        with pytest.raises(UnreachableError, match="too many requests"):
+            challenge_of(service, flooded.deal_id(names.domain))
+
+        assert challenge_of(service, other.deal_id(names.domain)).deal == other.deal_id(names.domain)
 
 
 def test_refusal_is_403_with_its_reason(world, service, names):
