@@ -57,11 +57,11 @@ def test_refusal_of_a_real_deal_is_in_the_audit_log_by_its_obligation(world, nam
         world.broker.release(request)
 
     assert refusals(world) == [
-        {"deal": deal.deal_id(names.domain), "version": world.version, "reason_code": "evidence"}
+        {"deal": deal.deal_id(names.domain), "version": world.version, "reason_code": "evidence", "count": "1"}
     ]
 
 
-def test_same_refusal_is_noted_once_a_minute(world, names):
+def test_same_refusal_is_noted_once_a_minute_with_its_number(world, names):
     world.store.approvals.withdraw(names.app_release.release_id())
     deal = world.open_deal()
     for _ in range(3):
@@ -73,7 +73,9 @@ def test_same_refusal_is_noted_once_a_minute(world, names):
     with pytest.raises(PolicyError):
         world.ask(deal)
 
-    assert len(refusals(world)) == 2
+    assert [details["count"] for details in refusals(world)] == ["1", "2"]
+    world.store.refusals.close()
+    assert [details["count"] for details in refusals(world)] == ["1", "2", "1"]
 
 
 def test_made_up_deals_leave_nothing_in_the_audit_log(world, names):
