@@ -96,7 +96,7 @@ _FORMS = {
     **dict.fromkeys(("enclave", "broker", "registry", "market"), _ADDRESS),
     **dict.fromkeys(("attempt", "count", "max_deals", "per_days", "sequence", "block", "chain"), _NUMBER),
     **dict.fromkeys(("reason_code", "method"), _CODE),
-    **dict.fromkeys(("from", "to"), r"[A-Za-z0-9][A-Za-z0-9:._/=@+-]{0,199}"),
+    **dict.fromkeys(("from", "to"), r"[a-z][a-z0-9]{1,15}:[A-Za-z0-9:._/=@+-]{1,180}"),
     "requester": rf"{_ADDRESS}|\*",
     "measurement": r"0x([0-9a-f]{64}|[0-9a-f]{96})",
     "tee_kind": "|".join(map(re.escape, TEE_KIND_NAMES)),
@@ -105,7 +105,8 @@ _FORMS = {
     "name": rf"{_PLAIN_TEXT}{{1,200}}",
     "reason": rf"{_PLAIN_TEXT}{{1,{MAX_REASON}}}",
 }
-_OWN_FORMS = {(AuditEvent.STARTED, "version"): r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"}  # of the program
+_PROGRAM_VERSION = r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}((a|b|rc|\.dev|\.post)[0-9]{1,6})?(\+[a-z0-9.]{1,20})?"  # PEP 440
+_OWN_FORMS = {(AuditEvent.STARTED, "version"): _PROGRAM_VERSION}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
