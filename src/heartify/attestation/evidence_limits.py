@@ -10,12 +10,21 @@ from __future__ import annotations
 from typing import Final
 
 from heartify.errors import AttestationError
+from heartify.protocol.evidence import Evidence
 
 QUOTE_LIMIT_BYTES: Final = 64 * 1024
 COLLATERAL_LIMIT_BYTES: Final = 256 * 1024
 JSON_DEPTH_LIMIT: Final = 16
 CHAIN_LIMIT_CERTIFICATES: Final = 4
 _PEM_BEGIN: Final = "-----BEGIN"
+
+
+def check_evidence_size(evidence: Evidence) -> None:
+    """Refuse evidence whose quote or collateral is too long, before anything is parsed. Raises AttestationError."""
+    if len(evidence.quote_hex) > 2 * QUOTE_LIMIT_BYTES:
+        raise AttestationError(f"quote is longer than {QUOTE_LIMIT_BYTES} bytes")
+    if len(evidence.collateral) > COLLATERAL_LIMIT_BYTES:
+        raise AttestationError(f"collateral is longer than {COLLATERAL_LIMIT_BYTES} bytes")
 
 
 def parse_quote_hex(quote_hex: str) -> bytes:

@@ -47,12 +47,31 @@ class _SgxReport(msgspec.Struct, frozen=True):
     report_data: str
 
 
+class TdReportClaims(msgspec.Struct, frozen=True):
+    """The members of a TD report that are compared with our own parsing, as the library's hex."""
+
+    td_attributes: str
+    xfam: str
+    mr_td: str
+    mr_config_id: str
+    rt_mr0: str
+    rt_mr1: str
+    rt_mr2: str
+    rt_mr3: str
+    report_data: str
+
+    def values(self) -> tuple[str, ...]:
+        """Return the members in their order."""
+        return msgspec.structs.astuple(self)
+
+
 class _Report(msgspec.Struct, frozen=True):
-    SgxEnclave: _SgxReport
+    SgxEnclave: _SgxReport | None = None
+    TD10: TdReportClaims | None = None
 
 
 class QuoteClaims(msgspec.Struct, frozen=True):
-    """What a verified SGX quote says; integers lists are the library's form of bytes."""
+    """What a verified quote says; integer lists are the library's form of bytes."""
 
     claims_version: int
     tee_type: int

@@ -7,7 +7,10 @@ Format: Intel PCS API v4; the JSON member names are those of QuoteCollateralV3.
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import dcap_qvl
 import msgspec
@@ -18,6 +21,8 @@ from heartify.attestation.evidence_limits import check_json_text, check_pem_coun
 from heartify.errors import AttestationError
 
 TCB_SIGNER_COMMON_NAME_END = "SGX TCB Signing"
+_SECONDS_A_DAY = 86400
+_Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
 class _CollateralDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,18 +41,30 @@ class _TcbInfoHead(msgspec.Struct, frozen=True):
     id: str
     fmspc: str
     pceId: str  # noqa: N815  the name in Intel's JSON
+    issueDate: _Instant  # noqa: N815
+
+
+class _QeIdentityHead(msgspec.Struct, frozen=True):
+    id: str
+    issueDate: _Instant  # noqa: N815
 
 
 @dataclass(frozen=True, slots=True)
 class Collateral:
-    """Parsed collateral. `library_value` goes to dcap-qvl; the rest is for the checks that it leaves to us."""
+    """Parsed collateral. `library_value` goes to dcap-qvl; the rest is for the checks that it leaves to us.
+
+    `tcb_info_id` is SGX or TDX, `qe_identity_id` QE or TD_QE. `issued_utc_seconds`: when each of the statements was
+    issued that Intel renews about every thirty days, by name.
+    """
 
     library_value: dcap_qvl.QuoteCollateralV3
     tcb_info_issuer_chain_pem: str
     qe_identity_issuer_chain_pem: str
-    tcb_type: str
+    tcb_info_id: str
+    qe_identity_id: str
     fmspc: bytes
     pce_id: bytes
+    issued_utc_seconds: Mapping[str, int]
 
 
 def parse_collateral(text: str) -> Collateral:
@@ -66,6 +83,8 @@ def parse_collateral(text: str) -> Collateral:
         check_json_text(f"collateral {name}", getattr(document, name))
     try:
         head = msgspec.json.decode(document.tcb_info, type=_TcbInfoHead)
+        qe_head = msgspec.json.decode(document.qe_identity, type=_QeIdentityHead)
+        pck_crl = x509.load_der_x509_crl(bytes.fromhex(document.pck_crl))
         fmspc, pce_id = bytes.fromhex(head.fmspc), bytes.fromhex(head.pceId)
         library_value = _build_library_value(document)
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
@@ -74,10 +93,41 @@ def parse_collateral(text: str) -> Collateral:
         library_value=library_value,
         tcb_info_issuer_chain_pem=document.tcb_info_issuer_chain,
         qe_identity_issuer_chain_pem=document.qe_identity_issuer_chain,
-        tcb_type=head.id,
+        tcb_info_id=head.id,
+        qe_identity_id=qe_head.id,
         fmspc=fmspc,
         pce_id=pce_id,
+        # The root's own revocation list isn't here: Intel renews it about once a year.
+        issued_utc_seconds={
+            "TCB info": int(head.issueDate.timestamp()),
+            "QE identity": int(qe_head.issueDate.timestamp()),
+            "PCK revocation list": int(pck_crl.last_update_utc.timestamp()),
+        },
     )
+
+
+def check_collateral_kind(collateral: Collateral, *, tdx: bool) -> None:
+    """Refuse collateral of the other kind of TEE. Raises AttestationError."""
+    expected = ("TDX", "TD_QE") if tdx else ("SGX", "QE")
+    found = (collateral.tcb_info_id, collateral.qe_identity_id)
+    if found != expected:
+        raise AttestationError(
+            f"collateral is of TCB info {found[0][:16]!r} and QE identity {found[1][:16]!r}, "
+            f"expected {expected[0]!r} and {expected[1]!r}"
+        )
+
+
+def check_collateral_age(collateral: Collateral, maximum_days: int | None, now_utc_seconds: int) -> None:
+    """Refuse statements that were issued too long ago, although they haven't expired. Raises AttestationError."""
+    if maximum_days is None:
+        return
+    for name, issued in collateral.issued_utc_seconds.items():
+        if now_utc_seconds - issued > maximum_days * _SECONDS_A_DAY:
+            raise AttestationError(
+                f"{name} was issued {(now_utc_seconds - issued) // _SECONDS_A_DAY} days ago, "
+                f"the policy allows {maximum_days}",
+                hint="fetch current collateral",
+            )
 
 
 def check_collateral_signers(collateral: Collateral) -> None:

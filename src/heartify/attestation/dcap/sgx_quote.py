@@ -10,13 +10,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from heartify.attestation.dcap.quote_sections import check_header, check_signature_section, split_quote
 from heartify.errors import AttestationError
 
-HEADER_BYTES = 48
 BODY_BYTES = 384
-_SIGNATURE_LENGTH_OFFSET = HEADER_BYTES + BODY_BYTES
 QUOTE_VERSION = 3
-ECDSA_P256 = 2
 TEE_TYPE_SGX = 0
 _RESERVED_RANGES = ((20, 32), (96, 128), (160, 192), (262, 304))
 
@@ -39,21 +37,16 @@ class SgxReportBody:
 
 
 def parse_sgx_quote(quote: bytes) -> SgxReportBody:
-    """Parse a quote whose length is exactly what its length field says.
+    """Parse a quote whose length is exactly what its length fields say.
 
     Raises AttestationError for another version, key type or TEE type, a missing or an excess byte.
     """
-    if len(quote) < _SIGNATURE_LENGTH_OFFSET + 4:
-        raise AttestationError("quote is truncated")
-    version, key_type, tee_type = struct.unpack_from("<HHI", quote, 0)
-    if (version, key_type, tee_type) != (QUOTE_VERSION, ECDSA_P256, TEE_TYPE_SGX):
-        raise AttestationError(f"not an SGX quote of version 3 with ECDSA P-256: {(version, key_type, tee_type)}")
-    end = _SIGNATURE_LENGTH_OFFSET + 4 + int(struct.unpack_from("<I", quote, _SIGNATURE_LENGTH_OFFSET)[0])
-    if end > len(quote):
-        raise AttestationError("quote is truncated")
-    if end < len(quote):
-        raise AttestationError(f"quote is followed by {len(quote) - end} trailing bytes")
-    return parse_sgx_report_body(quote[HEADER_BYTES:_SIGNATURE_LENGTH_OFFSET])
+    check_header(quote, name="an SGX", version=QUOTE_VERSION, tee_type=TEE_TYPE_SGX)
+    body, signature_section, tail = split_quote(quote, BODY_BYTES)
+    if tail:
+        raise AttestationError(f"quote is followed by {len(tail)} trailing bytes")
+    check_signature_section(signature_section)
+    return parse_sgx_report_body(body)
 
 
 def parse_sgx_report_body(body: bytes) -> SgxReportBody:

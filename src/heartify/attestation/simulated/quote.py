@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from heartify.attestation.dcap.sgx_quote import BODY_BYTES, ECDSA_P256, QUOTE_VERSION, TEE_TYPE_SGX
+from heartify.attestation.dcap.quote_sections import ECDSA_P256
+from heartify.attestation.dcap.sgx_quote import BODY_BYTES, QUOTE_VERSION, TEE_TYPE_SGX
 from heartify.attestation.dcap.sgx_report_check import FLAG_INIT, FLAG_MODE64BIT, FLAG_PROVISION_KEY
 from heartify.attestation.isolation import SGX_CONFIG_ID_BYTES, Isolation, encode_isolation
 from heartify.attestation.simulated.pck_extension import SimulatedPlatformIdentity
