@@ -38,6 +38,13 @@ ENCLAVE_SOURCES = (
     "cohort/encrypted/stored_form.py",
     "enclave/**/*.py",
 )
+# What lies beside them and no run imports.
+_SOURCES_NEVER_NEEDED = (
+    "protocol/audit_anchor.py",
+    "protocol/destruction.py",
+    "protocol/orders.py",
+    "stats/streaming/*.py",
+)
 # cffi: the C call interface that cryptography loads.
 ENCLAVE_DISTRIBUTIONS = (
     "cffi",
@@ -84,8 +91,9 @@ def build_enclave_image(
 
 def _heartify_files() -> Iterator[ImageFile]:
     package = Path(heartify.__file__).parent
+    unneeded = {source for pattern in _SOURCES_NEVER_NEEDED for source in package.glob(pattern)}
     for pattern in ENCLAVE_SOURCES:
-        for source in sorted(package.glob(pattern)):
+        for source in sorted(set(package.glob(pattern)) - unneeded):
             yield ImageFile(FileRole.APP, f"heartify/{source.relative_to(package).as_posix()}", source)
 
 

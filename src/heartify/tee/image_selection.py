@@ -178,7 +178,14 @@ DISTRIBUTION_FILES: Mapping[str, tuple[str, ...]] = {
         "cryptography/__init__.py",
         "cryptography/exceptions.py",
         "cryptography/utils.py",
-        "cryptography/hazmat/",
+        "cryptography/hazmat/*",
+        "cryptography/hazmat/backends/",
+        "cryptography/hazmat/bindings/",
+        "cryptography/hazmat/decrepit/",
+        "cryptography/hazmat/primitives/*",
+        "cryptography/hazmat/primitives/asymmetric/",
+        "cryptography/hazmat/primitives/ciphers/",
+        "cryptography/hazmat/primitives/kdf/",
     ),
     "msgspec": ("msgspec/*",),
     "numpy": (
@@ -212,9 +219,24 @@ DISTRIBUTION_FILES: Mapping[str, tuple[str, ...]] = {
 }
 """Files of each distribution: a pattern for files of one folder, or a folder with a slash behind it for all below."""
 
-_FOLDERS_NEVER_NEEDED = frozenset({"__pycache__", "tests", "include", "_precompute", "pyprima", "cobyqa"})
+_FOLDERS_NEVER_NEEDED = frozenset(
+    {
+        "__pycache__",
+        "_examples",
+        "_precompute",
+        "_uarray",
+        "cobyqa",
+        "cupy",
+        "dask",
+        "include",
+        "pkgconfig",
+        "pyprima",
+        "tests",
+        "torch",
+    }
+)
 _SUFFIXES_NEVER_NEEDED = frozenset(
-    {".pyc", ".pyi", ".pyx", ".pxd", ".h", ".hpp", ".c", ".cc", ".cpp", ".a", ".f90", ".typed", ".md", ".txt", ".in"}
+    {".pyc", ".pyi", ".pyx", ".pxd", ".h", ".hpp", ".c", ".cc", ".cpp", ".a", ".f90", ".typed", ".md", ".rst", ".ini"}
 )
 # Inside folders that are taken whole: what only tests and other packages of the same distribution load.
 _NAMES_NEVER_NEEDED = (
@@ -228,9 +250,17 @@ _NAMES_NEVER_NEEDED = (
     "_test_*",
     "_umath_tests.*",
     "_uarray.*",
+    "LICENSE",
+    "_mptestutils.py",
     "conftest.py",
     "cython_special.*",
+    "interpolative.py",
+    "lapack_lite.*",
     "messagestream.*",
+    "mrecords.py",
+    "mypy_plugin.py",
+    "testutils.py",
+    "uarray.py",
 )
 
 
