@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from heartify.cohort.storage.store import open_store
 from heartify.errors import InputError, UsageError
 from heartify.hospital.approval import approve_release
 from heartify.hospital.home import HospitalHome, HospitalSettings, check_settings
+from heartify.hospital.kek import open_kek
 from heartify.hospital.opt_outs import OptOutChange, record_opt_outs, take_back_opt_outs
 from heartify.hospital.publishing.check_cohort import Checked, check_cohort
 from heartify.hospital.publishing.journal import JournalFolder
@@ -37,6 +39,7 @@ from heartify.hospital.publishing.terms import (
     Report,
     report_nothing,
 )
+from heartify.hospital.state_lock import using_state
 from heartify.hospital.withdrawal import WithdrawalPorts, withdraw_version
 from heartify.market.catalogue import policy_file
 from heartify.party.app_release import deployed_app_release
@@ -94,7 +97,7 @@ class Hospital:
         self._opened: dict[Path, bytes] = {}
 
     @classmethod
-    def init(
+    def init(  # noqa: PLR0913 - the settings of a home, each by its name
         cls,
         home: Path,
         password: bytes,
@@ -104,6 +107,7 @@ class Hospital:
         store_url: str,
         broker_url: str,
         public_store_url: str | None = None,
+        database_url: str | None = None,
         unsafe_simulated_root: Path | None = None,
     ) -> Hospital:
         """Create a hospital's home with its three keys.
@@ -111,10 +115,13 @@ class Hospital:
         Raises:
             UsageError: the home exists already.
             InputError, ChainError, IntegrityError: a setting is malformed, or the deployment is not usable.
+            ServiceError: the database can't be reached.
         """
         hospital = cls(home, password)
         hospital.home.check_new()
-        check_settings(name, store_url, broker_url, public_store_url)
+        check_settings(name, store_url, broker_url, public_store_url, database_url)
+        if database_url is not None:
+            open_database(database_url).dispose()  # it must be there before a home relies on it
         adopt_deployment(home, deployment)
         if unsafe_simulated_root is not None:
             trust_simulated_root(home, unsafe_simulated_root)
@@ -132,6 +139,7 @@ class Hospital:
             store_url=store_url,
             broker_url=broker_url,
             public_store_url=public_store_url,
+            database_url=database_url,
         )
         store_document(hospital.home.settings_file, settings)
         return hospital
@@ -159,8 +167,9 @@ class Hospital:
             PolicyError: too few patients changed since an earlier version; nothing was written.
             ServiceError, ChainError: the store or the chain can't be reached; the next call goes on from there.
         """
-        ports = self._publishing_ports()
-        with open_source(cohort, self.home.work_folder, report) as opened:
+        self.home.settings()
+        with using_state(self.home.path), open_source(cohort, self.home.work_folder, report) as opened:
+            ports = self._publishing_ports()
             terms = PublishTerms(
                 rows=opened.rows,
                 steward=opened.steward,
@@ -181,7 +190,10 @@ class Hospital:
     def approve(self, measure: Callable[[], bytes], confirmed_measurement: str | None = None) -> AppRelease:
         """Approve the deployment's app release; raises PolicyError when its measurement isn't confirmed."""
         release = deployed_app_release(self._market(read_only=True).deployment)
-        approve_release(self._broker_store(), release, measure=measure, confirmed_measurement=confirmed_measurement)
+        approvals = self._broker_store().approvals
+        if release not in approvals.all():
+            confirmed = frozenset({confirmed_measurement} if confirmed_measurement else ())
+            approve_release(approvals, release, measure=lambda: {measure()}, confirmed=confirmed)
         return release
 
     def grant(self, version: str, terms: GrantTerms) -> HeldGrant:
@@ -307,12 +319,13 @@ class Hospital:
                 folder.remove()
 
     def _publishing_ports(self) -> Ports:
-        settings = self.settings
+        settings, engine = self.settings, open_database(self.home.database_url)
         return Ports(
             home=self.home,
             settings=settings,
             vault_seed=self._secret(self.home.vault_keystore),
-            broker_store=self._broker_store(),
+            kek=open_kek(self.home.path, engine, self._secret, os.environ),
+            broker_store=BrokerStore(engine),
             store=open_store(settings.store_url),
             access=self._market(),
             today=dt.datetime.now(dt.UTC).date(),

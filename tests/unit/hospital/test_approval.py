@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from heartify.broker.audit.log import head
 from heartify.errors import PolicyError
 from heartify.hospital.approval import approve_release
 
@@ -12,7 +13,12 @@ OTHER = "0x" + "66" * 32
 
 
 def approve(case, release, *, measured: bytes, confirmed: str | None = None):
-    approve_release(case.broker_store, release, measure=lambda: measured, confirmed_measurement=confirmed)
+    approve_release(
+        case.broker_store.approvals,
+        release,
+        measure=lambda: {measured},
+        confirmed=frozenset({confirmed} if confirmed else ()),
+    )
 
 
 def test_release_whose_measurement_is_computed_here_is_approved(case):
@@ -32,10 +38,10 @@ def test_measurement_confirmed_by_name_is_approved_without_measuring(case):
         raise AssertionError("measured although the steward named the measurement")
 
     approve_release(
-        case.broker_store,
+        case.broker_store.approvals,
         case.app_release,
         measure=measure,
-        confirmed_measurement="0x" + case.measurement.hex(),
+        confirmed={"0x" + case.measurement.hex()},
     )
 
     assert case.broker_store.approvals.all() == (case.app_release,)
@@ -43,8 +49,28 @@ def test_measurement_confirmed_by_name_is_approved_without_measuring(case):
 
 def test_confirmation_of_another_measurement_is_refused(case):
     with pytest.raises(PolicyError, match="does not compute"):
-        approve(case, case.app_release, measured=case.measurement, confirmed=OTHER)
+        approve(case, case.app_release, measured=b"\x77" * 32, confirmed=OTHER)
     assert case.broker_store.approvals.all() == ()
+
+
+def test_release_with_one_measurement_computed_and_the_other_confirmed_is_approved(case):
+    stated = {"simulated-sgx": ("0x" + case.measurement.hex(),), "sgx": (OTHER,)}
+    release = msgspec.structs.replace(case.app_release, measurements=stated)
+
+    approve(case, release, measured=case.measurement, confirmed=OTHER)
+
+    assert case.broker_store.approvals.all() == (release,)
+
+
+def test_hospital_that_approved_a_release_already_decides_nothing_again(case):
+    case.hospital.approve(lambda: case.measurement)
+    with case.broker_store.engine.connect() as connection:
+        before = head(connection)
+
+    case.hospital.approve(lambda: case.measurement)
+
+    with case.broker_store.engine.connect() as connection:
+        assert head(connection) == before
 
 
 def test_release_with_a_second_unknown_measurement_is_refused(case):
