@@ -22,7 +22,10 @@ _GROUPS = {
     "lab": "heartify.cli.lab",
     "pool": "heartify.cli.pool",
     "account": "heartify.cli.account",
+    "attest": "heartify.cli.attest",
     "chain": "heartify.cli.chain",
+    "audit": "heartify.cli.audit",
+    "enclave": "heartify.cli.enclave",
 }
 _SERVICES = {("hospital", "broker"): "heartify.cli.hospital_broker"}
 """Groups within a group that are imported without the rest of it: they are started often, and run for long."""
