@@ -38,6 +38,7 @@ from heartify.attestation.platforms import check_platform_allowed
 from heartify.attestation.policy import MEASUREMENT_BYTES, VerifierPolicy
 from heartify.attestation.result import AttestationResult
 from heartify.attestation.roots import check_kind_of_root
+from heartify.attestation.snp.verify import verify_snp
 from heartify.errors import AttestationError
 from heartify.protocol.evidence import REPORT_DATA_BYTES, Evidence, TeeKind, parse_tee_kind
 
@@ -73,7 +74,13 @@ def verify(
     check_evidence_size(evidence)
     # (4) to (12)
     if kind is TeeKind.SEV_SNP:
-        result = _verify_sev_snp(evidence, policy, now_utc_seconds, expected_report_data, reference_measurements)
+        result = verify_snp(
+            evidence,
+            policy,
+            now_utc_seconds,
+            expected_report_data=expected_report_data,
+            reference_measurements=reference_measurements,
+        )
     else:
         result = _INTEL_VERIFIERS[kind](evidence, policy, now_utc_seconds, kind)
     # (7) once more, for every vendor
@@ -106,24 +113,6 @@ def _check_expectations(
     size = MEASUREMENT_BYTES[kind]
     if any(len(measurement) != size for measurement in measurements):
         raise AttestationError(f"a reference measurement of {kind.wire_name} does not have {size} bytes")
-
-
-def _verify_sev_snp(
-    evidence: Evidence,
-    policy: VerifierPolicy,
-    now_utc_seconds: int,
-    expected_report_data: bytes,
-    reference_measurements: frozenset[bytes],
-) -> AttestationResult:
-    from heartify.attestation.snp.verify import verify_snp
-
-    return verify_snp(
-        evidence,
-        policy,
-        now_utc_seconds,
-        expected_report_data=expected_report_data,
-        reference_measurements=reference_measurements,
-    )
 
 
 def _check_isolation(found: Isolation | None, required: Isolation) -> None:

@@ -13,6 +13,7 @@ from heartify.party.trust import load_trust, trust_simulated_root
 NOW = 1_795_000_000
 POLICY_TOML = """
 name = "our own"
+[intel]
 min_tcb_evaluation_data_number = 20
 [[roots]]
 name = "Intel SGX Root CA"
@@ -53,7 +54,7 @@ def test_policy_file_wins_over_a_simulated_root(tmp_path, root_file):
 
     policy = load_trust(home)
 
-    assert (policy.name, policy.min_tcb_evaluation_data_number) == ("our own", 20)
+    assert (policy.name, policy.intel.min_tcb_evaluation_data_number) == ("our own", 20)
     assert not any(root.simulated for root in policy.roots)
 
 
