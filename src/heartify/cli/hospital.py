@@ -9,7 +9,14 @@ import typer
 from rich.console import Console
 
 from heartify.chain.deployment import load_deployment
-from heartify.cli import hospital_broker, hospital_datasets, hospital_store, hospital_withdrawal, options
+from heartify.cli import (
+    hospital_audit,
+    hospital_broker,
+    hospital_datasets,
+    hospital_store,
+    hospital_withdrawal,
+    options,
+)
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import short, show, table
 from heartify.hospital.hospital import GrantTerms, Hospital
@@ -31,6 +38,9 @@ def init(
     public_store: Annotated[
         str | None, typer.Option(help="Where others read the versions, if at another address of the same files.")
     ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="PostgreSQL database for the broker's state; else a file in the home.")
+    ] = None,
     home: Home = HOME,
     unsafe_trust_simulated_root: options.SimulatedRoot = None,
     password_file: options.PasswordFile = None,
@@ -49,6 +59,7 @@ def init(
         store_url=_absolute_store(store),
         broker_url=broker_url,
         public_store_url=public_store,
+        database_url=database_url,
         unsafe_simulated_root=unsafe_trust_simulated_root,
     )
     settings = hospital.settings
@@ -182,6 +193,7 @@ def status(home: Home = HOME, as_json: options.Json = False) -> None:
 
 
 app.add_typer(hospital_broker.app, name="broker")
+app.add_typer(hospital_audit.app, name="audit")
 
 
 def _absolute_store(store: str) -> str:

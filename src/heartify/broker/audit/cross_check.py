@@ -86,8 +86,8 @@ def cross_check(
 ) -> CrossCheck:
     """Return where log and chain disagree.
 
-    The log covers the time from `begins_at` (None: from the beginning) to `ends_at`, in UTC seconds by the broker's
-    clock: the times of its first and last entry.
+    The log covers the time from `begins_at` (None: from the beginning) to `ends_at`, in UTC seconds: the time of its
+    first entry, and the latest that it is known to have been written at.
     """
     logged = tuple(releases)
     known = {deal.deal: deal for deal in deals}

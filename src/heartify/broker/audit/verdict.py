@@ -74,8 +74,8 @@ def audit_entries(
 ) -> AuditVerdict:
     """Return the verdict on entries, from an export or a broker's own database, with further checks given."""
     verifier = LogVerifier(() if records is None else _known_heads(records))
-    releases: list[LoggedRelease] = []
-    damage = _take_all(entries, verifier, releases)
+    gathered = _Gathered([], set())
+    damage = _take_all(entries, verifier, gathered)
     try:
         report = verifier.finish()
     except IntegrityError as exc:
@@ -84,30 +84,42 @@ def audit_entries(
     if records is None:
         return AuditVerdict(broker, tuple(checks), report, (), False)
     begins_at = None if report.first == 1 else report.first_time
-    compared = cross_check(releases, records.deals, begins_at=begins_at, ends_at=report.last_time)
+    # A log that tells of an anchor was written after the anchor's block, whatever the broker's clock says.
+    blocks = [anchored.time for anchored in records.anchors if anchored.event.sequence in gathered.anchored]
+    ends_at = max(report.latest_time, *blocks) if blocks else report.latest_time
+    compared = cross_check(gathered.releases, records.deals, begins_at=begins_at, ends_at=ends_at)
     checks += [_check_broker(broker, records), _check_anchors(report, records), *_check_deals(compared)]
     return AuditVerdict(broker, tuple(checks), report, (*compared.unlogged, *compared.unknown), True)
 
 
-def _take_all(entries: Iterable[AuditEntry], verifier: LogVerifier, releases: list[LoggedRelease]) -> str | None:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What of a log is compared with the chain; `anchored` are the entries that it says are anchored."""
+
+    releases: list[LoggedRelease]
+    anchored: set[int]
+
+
+def _take_all(entries: Iterable[AuditEntry], verifier: LogVerifier, gathered: _Gathered) -> str | None:
     """Take what can be read; return why no more could."""
     try:
         for entry in entries:
             verifier.take(entry)
-            releases.extend(_releases(entry))
+            _gather(entry, gathered)
     except IntegrityError as exc:
         return exc.message
     return None
 
 
-def _releases(entry: AuditEntry) -> Iterator[LoggedRelease]:
-    if entry.event is not AuditEvent.KEYS_RELEASED:
-        return
+def _gather(entry: AuditEntry, gathered: _Gathered) -> None:
     try:
         check_details(entry.event, entry.details)
     except DocumentError:
         return  # reported by the verifier, as an entry that no broker writes
-    yield logged_release(entry)
+    if entry.event is AuditEvent.KEYS_RELEASED:
+        gathered.releases.append(logged_release(entry))
+    elif entry.event is AuditEvent.ANCHORED:
+        gathered.anchored.add(int(entry.details["sequence"]))
 
 
 def _known_heads(records: ChainRecords) -> Iterator[KnownHead]:

@@ -50,15 +50,16 @@ class ClockStep:
 class LogReport:
     """What a log is, and what is wrong with it. Times are in UTC seconds by the broker's clock.
 
-    `first` is 1 unless the log is an excerpt; `heads_met` are the known heads that the log has; `heads_before` is how
-    many lie before an excerpt and so couldn't be compared. `problems` holds the first hundred of `problem_count`.
+    `latest_time` is the latest that any entry says. `first` is 1 unless the log is an excerpt. `heads_met` are the
+    known heads that the log has; `heads_before` is how many lie before an excerpt and so couldn't be compared.
+    `problems` holds the first hundred of `problem_count`.
     """
 
     first: int
     last: int
     head: str
     first_time: int
-    last_time: int
+    latest_time: int
     restored: tuple[int, ...]
     clock_steps: tuple[ClockStep, ...]
     heads_met: tuple[KnownHead, ...]
@@ -87,6 +88,7 @@ class LogVerifier:
         self._met: list[KnownHead] = []
         self._problems: list[Problem] = []
         self._problem_count = 0
+        self._latest_time = 0
 
     def take(self, entry: AuditEntry) -> None:
         """Look at the next entry."""
@@ -103,6 +105,7 @@ class LogVerifier:
         self._compare(entry.sequence, entry.digest)
         if entry.event is AuditEvent.RESTORED and len(self._restored) < _MOST_SHOWN:
             self._restored.append(entry.sequence)
+        self._latest_time = max(self._latest_time, entry.time)
         self._before = entry
 
     def finish(self) -> LogReport:
@@ -123,7 +126,7 @@ class LogVerifier:
             last=last,
             head=self._before.digest,
             first_time=self._first.time,
-            last_time=self._before.time,
+            latest_time=self._latest_time,
             restored=tuple(self._restored),
             clock_steps=tuple(self._steps),
             heads_met=tuple(self._met),

@@ -245,3 +245,22 @@ def test_a_clock_that_went_back_is_told(log, honest):
 
     assert verdict.report.clock_steps[0].seconds == 899
     assert "the broker's clock went back 1 times, most by 899 s at 5" in reason(verdict, "entries")
+
+
+def test_a_slow_clock_does_not_hide_a_settled_deal_from_a_log_that_tells_of_an_anchor(log, honest):
+    """The entry about the anchor was written after the anchor's block, whatever time the broker says."""
+    anchored = honest.anchors[0].event
+    slow = dataclasses.replace(honest.anchors[0], time=log.clock.now + 100_000)
+    hidden = dataclasses.replace(
+        honest.deals[0],
+        deal=log.digest_for(555),
+        matched_at=log.clock.now + 49_000,
+        settled_at=log.clock.now + 50_000,
+        deadline=log.clock.now + 60_000,
+    )
+    records = dataclasses.replace(honest, anchors=(slow,), deals=(*honest.deals, hidden))
+    assert "1 settled too recently" in reason(audited(log, records), "settled deals")
+
+    log.append(AuditEvent.ANCHORED, sequence="4", head=anchored.head, tx=anchored.place.tx_hash, block="12")
+
+    assert failed(audited(log, records)) == ["settled deals"]

@@ -43,7 +43,7 @@ def test_an_honest_log_has_no_problem(entries):
 
     report.check()
     assert (report.first, report.last, report.head) == (1, 9, entries[-1].digest)
-    assert (report.first_time, report.last_time) == (entries[0].time, entries[-1].time)
+    assert (report.first_time, report.latest_time) == (entries[0].time, entries[-1].time)
     assert [known.sequence for known in report.heads_met] == [3, 9]
     assert report.problems == report.clock_steps == report.restored == ()
 

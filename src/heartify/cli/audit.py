@@ -1,0 +1,52 @@
+"""`heartify audit`: for the outside auditor, who has a file, the market's deployment document and a node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from heartify.broker.audit.outside import audit_file
+from heartify.chain.deployment import load_deployment
+from heartify.cli import options
+from heartify.cli.audit_tables import difference_table, verdict_document, verdict_table
+from heartify.cli.output import after_document, show
+
+app = typer.Typer(no_args_is_help=True, help="The outside auditor: verify a key broker's exported audit log.")
+
+
+@app.callback()
+def _keep_group() -> None:
+    """Verify a key broker's exported audit log, without a home and without a key."""
+
+
+@app.command()
+def verify(
+    export: Annotated[Path, typer.Argument(help="The export, from `heartify hospital audit export`.")],
+    deployment: Annotated[
+        Path | None, typer.Option(help="The market's deployment document; without it the chain is left out.")
+    ] = None,
+    rpc_url: Annotated[str | None, typer.Option(help="A node of your own, in place of the document's.")] = None,
+    broker: Annotated[str | None, typer.Option(help="The broker's account whose log it has to be.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Verify an exported audit log: digests, signature, anchors on chain, and every settled deal.
+
+    Example: heartify audit verify cleveland-audit.jsonl --deployment deployment.json
+    """
+    market = None if deployment is None else load_deployment(deployment)
+    if market is not None and rpc_url is not None:
+        market = msgspec.structs.replace(market, rpc_url=rpc_url)
+    verdict = audit_file(export, market, broker=None if broker is None else broker.lower())
+
+    def human(console: Console) -> None:
+        console.print(verdict_table(verdict))
+        if verdict.differences:
+            console.print(difference_table(verdict))
+
+    show(verdict_document(verdict), as_json=as_json, human=human)
+    with after_document():
+        verdict.check()
