@@ -13,7 +13,6 @@ import struct
 from heartify.enclave.channel import Channel
 from heartify.enclave.failure import StudyFailedError
 from heartify.errors import AttestationError
-from heartify.protocol.canonical import to_hex
 from heartify.protocol.evidence import REPORT_DATA_BYTES, Evidence, TeeKind
 from heartify.protocol.outcomes import FailureCode
 
@@ -46,7 +45,7 @@ class GramineQuoter:
         except (OSError, AttestationError):
             return None
         kind = TeeKind.SGX.wire_name
-        reply = self._channel.call("collateral", tee_kind=kind, quote=to_hex(quote))
+        reply = self._channel.call("collateral", tee_kind=kind, quote=quote.hex())
         if reply is None:
             return None
         collateral = reply[0].get("collateral")

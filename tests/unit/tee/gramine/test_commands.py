@@ -10,7 +10,10 @@ import pytest
 from heartify.cli.main import main
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import parse_canonical, to_bytes
+from heartify.tee.image import FileRole
 from heartify.tee.image_contents import build_enclave_image
+
+BOOTSTRAP = FileRole.BOOTSTRAP
 
 
 @pytest.fixture
@@ -49,7 +52,9 @@ def test_the_build_is_of_the_real_enclave(released):
     folder, _ = released
     manifest = tomllib.loads((folder / "heartify.manifest.sgx").read_text())
 
-    assert len(manifest["sgx"]["trusted_files"]) == len(build_enclave_image().files)
+    uris = {file["uri"] for file in manifest["sgx"]["trusted_files"]}
+    image = {f"file:image/{f.role.value}/{f.path}" for f in build_enclave_image().files if f.role is not BOOTSTRAP}
+    assert uris == {*image, "file:image/bootstrap/entry.py"}
     assert manifest["loader"]["argv"][-2:] == ["heartify.enclave.program:run_job", "/dev/attestation"]
 
 

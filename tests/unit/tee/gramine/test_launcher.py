@@ -13,7 +13,7 @@ from heartify.attestation.dcap.sgx_quote import parse_sgx_quote
 from heartify.attestation.policy import PRODUCTION_POLICY
 from heartify.attestation.verifier import verify
 from heartify.errors import AttestationError, EnclaveError, IntegrityError, UsageError
-from heartify.protocol.canonical import to_bytes, to_hex
+from heartify.protocol.canonical import to_hex
 from heartify.protocol.evidence import Evidence, TeeKind
 from heartify.tee.gramine.host_check import SgxHost
 from heartify.tee.gramine.launcher import GramineSgxLauncher, UnsafeGramineDirectLauncher, stage_for_direct
@@ -94,7 +94,7 @@ def test_evidence_is_the_enclaves_and_binds_the_report_data(enclave, probe_build
     evidence = Evidence(**answer["evidence"])
     body = parse_sgx_quote(bytes.fromhex(evidence.quote_hex))
     assert evidence.tee_kind == "sgx"
-    assert to_bytes(asked["quote"]).hex() == evidence.quote_hex
+    assert asked["quote"] == evidence.quote_hex
     assert body.report_data == REPORT_DATA
     assert body.mr_enclave == probe_build.sigstruct.mr_enclave == enclave.measurement
     with pytest.raises(AttestationError):
