@@ -241,6 +241,11 @@ def platform() -> SimulatedPlatform:
 
 @pytest.fixture(scope="session")
 def written():
+    return write_small_version()
+
+
+def write_small_version():
+    """Write a dataset version of two patients into memory."""
     table = parse_csv(b"age,systolic,smoker,cvd\n50,120,0,1\n61,140,1,0\n", DICTIONARY, file="small.csv")
     store = open_store("memory://broker-tests")
     return write_version(table, DICTIONARY, dataset="0x" + "21" * 32, previous=None, store=store)
@@ -264,29 +269,34 @@ def grant_order(version: str, policy: GrantPolicy = POLICY, nonce: int = 0) -> D
     )
 
 
+def keep_grant(store: BrokerStore, version: str, policy: GrantPolicy, nonce: int = 0, **changes) -> str:
+    """Keep a grant of a policy in a world's broker store; return the order's digest."""
+    order = dataclasses.replace(grant_order(version, policy, nonce), **changes)
+    digest = to_hex(order.digest(DOMAIN))
+    store.add_grant(digest, sign_order(order, DOMAIN, OWNER_PRIVATE_KEY), policy)
+    return digest
+
+
 @pytest.fixture
 def add_grant():
-    """Keep a grant of a policy in a world's broker store; return the order's digest."""
-
-    def add(store: BrokerStore, version: str, policy: GrantPolicy, nonce: int = 0, **changes) -> str:
-        order = dataclasses.replace(grant_order(version, policy, nonce), **changes)
-        digest = to_hex(order.digest(DOMAIN))
-        store.add_grant(digest, sign_order(order, DOMAIN, OWNER_PRIVATE_KEY), policy)
-        return digest
-
-    return add
+    return keep_grant
 
 
 @pytest.fixture
-def world(tmp_path, platform, written, add_grant) -> World:
+def world(tmp_path, platform, written) -> World:
+    return build_world(tmp_path, platform, written)
+
+
+def build_world(folder, platform, written) -> World:
+    """Build a broker that holds one version under one grant, and its surroundings."""
     chain, clock = FakeChain(), FakeClock()
-    url = f"sqlite:///{tmp_path / 'broker.sqlite'}"
+    url = f"sqlite:///{folder / 'broker.sqlite'}"
     broker, store = build_broker(platform, url, chain, clock)
     wrapped = Vault(VAULT_SEED).wrap(written.version_id, written.master_key)
     manifest = encode_canonical(written.manifest)
     store.add_version(written.version_id, manifest, encode_canonical(DICTIONARY), wrapped)
     store.approvals.approve(APP_RELEASE)
-    digest = add_grant(store, written.version_id, POLICY)
+    digest = keep_grant(store, written.version_id, POLICY)
     assert sha256_digest(manifest) == written.version_id
     return World(
         platform=platform,
