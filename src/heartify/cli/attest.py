@@ -84,26 +84,26 @@ def verify(
     """
     believed = given.policy_of(policy, home)
     now = given.moment(at)
-    source = given.collateral_source(
-        believed, home, collateral=collateral, bundle=bundle, pccs_url=pccs_url, kds_url=kds_url, ca_file=ca_file
-    )
     exhibits = exhibits_in(parse_contents(given.read(file)), given.read_text(collateral))
     if not exhibits:
         raise AttestationError("the receipt records no key release, so there is no evidence to verify")
     measurements = [given.hex_bytes("--measurement", text) for text in measurement or ()]
     releases = [given.read_app_release(path) for path in app_release or ()]
-    verified = [
-        verify_exhibit(
-            exhibit,
-            believed,
-            now,
-            measurements=reference_measurements(exhibit.evidence.tee_kind, measurements, releases),
-            source=source,
-            report_data=None if report_data is None else given.hex_bytes("--report-data", report_data),
-            unsafe_any_report_data=unsafe_any_report_data,
-        )
-        for exhibit in exhibits
-    ]
+    with given.collateral_source(
+        believed, home, collateral=collateral, bundle=bundle, pccs_url=pccs_url, kds_url=kds_url, ca_file=ca_file
+    ) as source:
+        verified = [
+            verify_exhibit(
+                exhibit,
+                believed,
+                now,
+                measurements=reference_measurements(exhibit.evidence.tee_kind, measurements, releases),
+                source=source,
+                report_data=None if report_data is None else given.hex_bytes("--report-data", report_data),
+                unsafe_any_report_data=unsafe_any_report_data,
+            )
+            for exhibit in exhibits
+        ]
     document = [verified_document(item, believed, now) for item in verified]
     show(document, as_json=as_json, human=lambda c: show_verified(c, verified, believed, now))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,7 @@ from heartify.attestation.collateral_service.signatures import root_keys_of
 from heartify.attestation.policy import VerifierPolicy
 from heartify.attestation.policy_file import load_policy
 from heartify.errors import InputError, UsageError
+from heartify.hospital.collateral import collateral_cache_of
 from heartify.party.collateral_settings import (
     CollateralSettings,
     build_collateral_source,
@@ -46,6 +49,7 @@ def policy_of(policy: Path | None, home: Path | None) -> VerifierPolicy:
     return load_trust(existing(home))
 
 
+@contextlib.contextmanager
 def collateral_source(
     policy: VerifierPolicy | None,
     home: Path | None,
@@ -55,8 +59,10 @@ def collateral_source(
     pccs_url: str | None = None,
     kds_url: str | None = None,
     ca_file: Path | None = None,
-) -> Source | None:
-    """Return where collateral comes from: what is named, else the home's settings; None for the evidence's own.
+) -> Iterator[Source | None]:
+    """Give the place that collateral comes from: what is named, else the home's settings; None is the evidence's own.
+
+    A hospital's commands share the cache of its broker.
 
     Raises:
         UsageError: two places are named.
@@ -74,11 +80,14 @@ def collateral_source(
             ca_file=None if ca_file is None else str(ca_file),
         )
         check_collateral_settings(settings)
-        return build_collateral_source(settings, Path(), MemoryCollateralCache(), keys)
+        yield build_collateral_source(settings, Path(), MemoryCollateralCache(), keys)
+        return
     stored = None if home is None or collateral is not None else load_collateral_settings(home)
-    return (
-        None if stored is None or home is None else build_collateral_source(stored, home, MemoryCollateralCache(), keys)
-    )
+    if stored is None or home is None:
+        yield None
+        return
+    with collateral_cache_of(home) as cache:
+        yield build_collateral_source(stored, home, cache, keys)
 
 
 def moment(text: str | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 from heartify.attestation.collateral_service.collateral_age import CollateralAge, age_of_collateral
+from heartify.attestation.collateral_service.collateral_keeper import CollateralReading
 from heartify.attestation.collateral_service.needs import CollateralNeed, DcapNeed, DcapTee, PckCa, need_of
 from heartify.attestation.collateral_service.offline_bundle import OfflineBundle, encode_bundle, load_bundle
 from heartify.attestation.collateral_service.tcb_status import (
@@ -53,12 +55,24 @@ def tcb_status(
     """
     believed = given.policy_of(policy, home) if policy is not None or home is not None else None
     now = given.moment(at)
-    source = given.collateral_source(believed, home, bundle=bundle, pccs_url=pccs_url, kds_url=kds_url, ca_file=ca_file)
-    asked = [_ask(source, need, evidence, now) for need, evidence in _needs(quotes or [], fmspc, tee, ca)]
-    documents = [_document(need, evidence, text, believed, now) for need, evidence, text in asked]
+    with given.collateral_source(
+        believed, home, bundle=bundle, pccs_url=pccs_url, kds_url=kds_url, ca_file=ca_file
+    ) as source:
+        asked = [_ask(source, need, evidence, now) for need, evidence in _needs(quotes or [], fmspc, tee, ca)]
+    documents = [_document(answer, believed, now) for answer in asked]
     if save is not None:
-        _save(save, {need.name: text for need, _, text in asked})
+        _save(save, {answer.need.name: answer.text for answer in asked})
     show(documents, as_json=as_json, human=lambda console: _show(console, documents))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Collateral for a need; `reading` says its age when a service was asked."""
+
+    need: CollateralNeed
+    evidence: Evidence | None
+    text: str
+    reading: CollateralReading | None
 
 
 def _needs(quotes: list[Path], fmspc: str | None, tee: str, ca: str) -> list[tuple[CollateralNeed, Evidence | None]]:
@@ -79,27 +93,27 @@ def _family(fmspc: str, tee: str, ca: str) -> DcapNeed:
         raise UsageError("--tee is sgx or tdx, --ca is platform or processor") from exc
 
 
-def _ask(
-    source: given.Source | None, need: CollateralNeed, evidence: Evidence | None, now: int
-) -> tuple[CollateralNeed, Evidence | None, str]:
+def _ask(source: given.Source | None, need: CollateralNeed, evidence: Evidence | None, now: int) -> _Answer:
     if source is None:
         if evidence is None or not evidence.collateral:
             raise UsageError("nothing says where to ask", hint="give --pccs-url, --kds-url, --bundle or --home")
-        return need, evidence, evidence.collateral
+        return _Answer(need, evidence, evidence.collateral, None)
     if isinstance(source, OfflineBundle):
-        return need, evidence, source.collateral_of(need)
+        return _Answer(need, evidence, source.collateral_of(need), None)
     reading = source.reading_for(need, now)
-    if reading.problem is not None:
-        say(f"kept for {span(reading.age_seconds)}, not refreshed: {reading.problem}")
-    return need, evidence, reading.text
+    return _Answer(need, evidence, reading.text, reading)
 
 
-def _document(
-    need: CollateralNeed, evidence: Evidence | None, text: str, policy: VerifierPolicy | None, now: int
-) -> dict[str, Any]:
+def _document(answer: _Answer, policy: VerifierPolicy | None, now: int) -> dict[str, Any]:
+    need, text, reading = answer.need, answer.text, answer.reading
     document: dict[str, Any] = {"need": need.name, "parts": _parts(age_of_collateral(text), now)}
+    if reading is not None:
+        document["fetched"] = utc(reading.fetched_at)
+        document["age_seconds"] = reading.age_seconds
+        document["not_refreshed_because"] = reading.problem
     if isinstance(need, DcapNeed):
-        platform = None if evidence is None else firmware_of_quote(bytes.fromhex(evidence.quote_hex))
+        quote = None if answer.evidence is None else bytes.fromhex(answer.evidence.quote_hex)
+        platform = None if quote is None else firmware_of_quote(quote)
         status = levels_of(text, now, None if policy is None else policy.intel, platform)
         document.update(_intel(status, platform, policy))
     else:
@@ -161,6 +175,10 @@ def _show(console: Console, documents: list[dict[str, Any]]) -> None:
             for part in document["parts"]
         ]
         console.print(table(["issued", "number", "on", "next update"], rows, title=document["need"]))
+        if "fetched" in document:
+            why = document["not_refreshed_because"]
+            age = f"fetched {document['fetched']}, {span(document['age_seconds'])} ago"
+            console.print(age + ("" if why is None else f"; not refreshed: {why}"), markup=False, soft_wrap=True)
         if "levels" in document:
             _show_levels(console, document)
         else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -19,8 +21,14 @@ from heartify.party.http_service import RunningService
 from heartify.party.trust import SIMULATED_ROOT_FILE
 from heartify.party.unsafe_simulated_pccs import build_simulated_pccs_service, simulated_pccs_of
 from heartify.protocol.app_release import AppRelease
+from heartify.protocol.bundle import Receipt, ReleaseRecord
 from heartify.protocol.canonical import encode_canonical, to_hex
+from heartify.protocol.eip712 import Domain
 from heartify.protocol.evidence import Evidence
+from heartify.protocol.key_release import release_report_data
+from heartify.protocol.plan import parse_plan
+
+PROTOCOL_VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "protocol"
 
 NOW = 1_795_000_000
 AT = "2026-11-18T11:06:40Z"
@@ -352,6 +360,101 @@ def test_a_bundle_never_goes_back(heartify, tmp_path, platform):
 
     assert (ran.code, "collateral went back" in ran.err) == (5, True)
     assert bundle.read_bytes() == before
+
+
+def test_a_hospital_shares_its_brokers_cache_whose_age_is_said(heartify, files, home, platform):
+    settings = {"name": "aspen", "store_url": "file:///tmp/store", "broker_url": "http://127.0.0.1:8601"}
+    account = "0x" + "00" * 20
+    (home / "hospital.json").write_text(
+        json.dumps({"format": "heartify.hospital/1", **settings, "account": account, "broker": account})
+    )
+    asked = ("attest", "tcb-status", files["sgx quote"], "--home", home, "--json", "--at")
+    with RunningService(build_simulated_pccs_service(simulated_pccs_of(platform, lambda: NOW))) as service:
+        (home / "collateral.toml").write_text(f'format = "heartify.collateral/1"\npccs_url = "{service.url}"\n')
+        [first] = heartify(*asked, AT).document
+    [kept] = heartify(*asked, "2026-11-18T12:06:40Z").document
+    [stale] = heartify(*asked, "2026-11-19T11:06:40Z").document
+
+    assert (first["age_seconds"], kept["age_seconds"], kept["not_refreshed_because"]) == (0, 3600, None)
+    assert stale["age_seconds"] == 86400
+    assert "can't be reached" in stale["not_refreshed_because"]
+
+
+@pytest.fixture
+def receipt(tmp_path, platform):
+    """A receipt with one key release, whose quote binds what the receipt says."""
+    case = json.loads((PROTOCOL_VECTORS / "plan.json").read_text(encoding="utf-8"))["positive"]
+    plan = parse_plan(next(item["canonical"] for item in case if item["name"] == "story").encode())
+    deal = json.loads((PROTOCOL_VECTORS / "typed_data.json").read_text(encoding="utf-8"))["deal"]
+    address, nonce, encryption = "0x" + "cd" * 20, "0x" + "ab" * 32, "0x00"
+    bound = release_report_data(
+        Domain(31337, address),
+        deal=deal["digest"],
+        plan_digest=plan.digest(),
+        broker=deal["message"]["grants"][0]["broker"],
+        nonce=nonce,
+        encryption_public_key=encryption,
+        enclave=address,
+    )
+    made = Receipt(
+        simulated=True,
+        chain_id=31337,
+        market=address,
+        deal_id=deal["digest"],
+        deal=deal["message"],
+        plan=plan,
+        app_release=AppRelease(name="heartify", version="1", source_digest=nonce, measurements={}),
+        tee_kind="simulated-sgx",
+        collateral=platform.collateral(NOW),
+        enclave=address,
+        encryption_public_key=encryption,
+        releases=(
+            ReleaseRecord(
+                grant=0,
+                nonce=nonce,
+                quote="0x" + sgx_quote(platform, report_data=bound).hex(),
+                key_receipt_signature="0x",
+            ),
+        ),
+        settlement={},
+        enclave_signature="0x",
+    )
+
+    def write(**changes):
+        document = msgspec.structs.replace(made, **changes)
+        (tmp_path / "receipt.json").write_bytes(msgspec.json.encode(document))
+        return tmp_path / "receipt.json"
+
+    return write
+
+
+def test_inspect_reads_a_receipt_aloud(heartify, receipt):
+    document = heartify("attest", "inspect", receipt(), "--json").document
+
+    assert (document["what"], document["simulated"]) == ("public receipt of a run", True)
+    assert section(document, "run")["key releases"] == "1"
+    assert section(document, "key release 1: enclave")["measurement (MRENCLAVE)"] == MEASUREMENT.hex()
+
+
+def test_verify_of_a_receipt_takes_report_data_from_the_receipt(heartify, receipt, home):
+    ran = verify(heartify, receipt(), home, "--measurement", MEASUREMENT.hex(), "--json")
+
+    [document] = ran.document
+    assert (document["what"], document["verified"]) == ("key release 1", True)
+    assert "of the receipt" in document["freshness"]
+
+
+@pytest.mark.parametrize("changes", [{"deal_id": "0x" + "11" * 32}, {"enclave": "0x" + "11" * 20}, {"chain_id": 1}])
+def test_verify_of_a_receipt_whose_evidence_is_for_another_deal_is_refused(heartify, receipt, home, changes):
+    ran = verify(heartify, receipt(**changes), home, "--measurement", MEASUREMENT.hex())
+
+    assert (ran.code, "report data are not those expected" in ran.err) == (5, True)
+
+
+def test_verify_of_a_receipt_without_key_releases_finds_no_evidence(heartify, receipt, home):
+    ran = verify(heartify, receipt(releases=()), home, "--measurement", MEASUREMENT.hex())
+
+    assert (ran.code, "no key release" in ran.err) == (5, True)
 
 
 @pytest.mark.parametrize(
