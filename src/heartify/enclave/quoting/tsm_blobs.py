@@ -8,11 +8,9 @@ Sources: Intel, TDX DCAP quoting library API, appendix A; AMD 56860 (report); AM
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hmac
 import struct
-import textwrap
-import uuid
 from typing import Final
 
 from heartify.errors import AttestationError
@@ -26,7 +24,7 @@ _TABLE_ENTRY: Final = struct.Struct("<16sII")
 _TABLE_LIMIT_ENTRIES: Final = 16
 # Leaf before its issuer, as evidence orders them. AMD writes a GUID's bytes in the order of its text.
 _CERTIFICATES_IN_ORDER: Final = tuple(
-    uuid.UUID(text).bytes
+    bytes.fromhex(text.replace("-", ""))
     for text in (
         "63da758d-e664-4564-adc5-f4b93be8accd",  # VCEK
         "a8074bc2-a25a-483e-aae6-39c045a0b8a1",  # VLEK
@@ -88,5 +86,6 @@ def _cut(blob: bytes, end: int, report_data_offset: int, report_data: bytes) -> 
 def _to_pem(certificate: bytes) -> str:
     if certificate.startswith(_PEM_BEGIN.encode()):
         return certificate.decode("ascii", errors="replace")
-    lines = textwrap.wrap(base64.b64encode(certificate).decode(), 64)
-    return _PEM_BEGIN + "".join(line + "\n" for line in lines) + _PEM_END
+    # Lines of 64 characters (RFC 7468) are 48 bytes each.
+    lines = (binascii.b2a_base64(certificate[start : start + 48]).decode() for start in range(0, len(certificate), 48))
+    return _PEM_BEGIN + "".join(lines) + _PEM_END
