@@ -13,7 +13,10 @@ import msgspec
 import pytest
 
 from heartify import errors
+from heartify.broker.audit.entry import AuditEntry, entry_digest
+from heartify.broker.audit.verdict import audit_export
 from heartify.protocol.app_release import AppRelease
+from heartify.protocol.audit_anchor import AuditAnchor
 from heartify.protocol.canonical import encode_canonical, parse_canonical, sha256_digest, to_bytes, to_hex
 from heartify.protocol.deal import Deal, verify_deal_id
 from heartify.protocol.eip712 import Domain, encode_type, from_json
@@ -29,11 +32,11 @@ from heartify.protocol.sealing import SealingKey, seal
 from heartify.protocol.signing import address_of, verify_signer
 
 HERE = Path(__file__).parent / "protocol"
-FILES = ("typed_data", "canonical", "sealing", "key_release", "frames", "plan", "result")
+FILES = ("typed_data", "canonical", "sealing", "key_release", "frames", "plan", "result", "audit_log")
 VECTORS: dict[str, dict[str, Any]] = {
     name: json.loads((HERE / f"{name}.json").read_text(encoding="utf-8")) for name in FILES
 }
-TYPED, CANONICAL, SEALING, RELEASE, FRAMES, PLANS, RESULT = (VECTORS[name] for name in FILES)
+TYPED, CANONICAL, SEALING, RELEASE, FRAMES, PLANS, RESULT, AUDIT = (VECTORS[name] for name in FILES)
 DOMAIN = Domain(TYPED["domain"]["chain_id"], TYPED["domain"]["market"])
 STRUCTS = {kind.__name__: kind for kind in (DatasetGrant, AppOffer, PoolOffer, Request, Deal, KeyReceipt, Settlement)}
 KINDS = {"json": dict, "plan": Plan, "grant-policy": GrantPolicy, "app-release": AppRelease}
@@ -305,3 +308,60 @@ def test_the_sealed_result_opens_to_the_canonical_result():
 def test_an_opened_result_of_another_form_is_refused(case):
     with refused(case):
         parse_result(edited(opened_result(), case))
+
+
+# audit log
+
+
+def exported(lines: list[str]) -> io.BytesIO:
+    return io.BytesIO("".join(line + "\n" for line in lines).encode())
+
+
+def damaged(case: dict[str, Any]) -> list[str]:
+    lines = list(AUDIT["export"])
+    if "line" in case:
+        text = lines[case["line"] - 1]
+        old, new = case.get("edit", (None, None))
+        if old is None:
+            position = text.index(case["flip"]) + len(case["flip"])
+            old = text[: position + 1]
+            new = old[:-1] + ("1" if old[-1] != "1" else "2")
+        assert text.count(old) == 1
+        lines[case["line"] - 1] = text.replace(old, new)
+    if "drop" in case:
+        del lines[case["drop"] - 1]
+    if "swap" in case:
+        one, other = (number - 1 for number in case["swap"])
+        lines[one], lines[other] = lines[other], lines[one]
+    if "double" in case:
+        lines.insert(case["double"], lines[case["double"] - 1])
+    return lines
+
+
+def test_the_audit_anchor_hashes_and_is_signed_under_the_registrys_domain():
+    domain, case = Domain(AUDIT["chain_id"], AUDIT["registry"]), AUDIT["anchor"]
+    anchor = from_json(AuditAnchor, case["message"])
+
+    assert to_hex(domain.separator()) == AUDIT["separator"] != TYPED["domain"]["separator"]
+    assert encode_type(AuditAnchor) == case["type_string"]
+    assert to_hex(anchor.struct_hash()) == case["struct_hash"]
+    assert to_hex(anchor.digest(domain)) == case["digest"]
+    verify_signer(anchor.digest(domain), case["signature"], case["signer"], "the anchor")
+
+
+def test_the_exported_audit_log_stands():
+    entries = [parse_canonical(line.encode(), AuditEntry) for line in AUDIT["export"][1:]]
+
+    audit_export(exported(AUDIT["export"])).check()
+
+    assert [entry_digest(entry) for entry in entries] == AUDIT["digests"]
+
+
+@pytest.mark.parametrize("case", AUDIT["negative"], ids=name_of)
+def test_a_damaged_audit_log_does_not_stand_and_the_entry_is_named(case):
+    verdict = audit_export(exported(damaged(case)))
+
+    with refused(case):
+        verdict.check()
+    reasons = [check.reason for check in verdict.checks if not check.passed]
+    assert any(f"entry {case['entry']}" in reason for reason in reasons), reasons

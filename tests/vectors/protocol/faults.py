@@ -117,3 +117,19 @@ PLANS: list[tuple[str, str, str]] = [
     ("other model", "[outcome]", '[analysis]\nmodel = "cox"\n\n[outcome]'),
     ("another format", 'purpose = "', 'format = "heartify.plan/1"\npurpose = "'),
 ]
+
+# Edits of the exported audit log of the story, by line (the header is line 1), and the entry that is named.
+AUDIT_LOG: list[tuple[str, dict[str, Any], int]] = [
+    ("a time is another", {"line": 5, "edit": ["1800000180", "1800000181"]}, 4),
+    ("a detail is another", {"line": 5, "edit": ['"simulated":"yes"', '"simulated":"no"']}, 4),
+    ("an event is another", {"line": 7, "edit": ["resumed", "created"]}, 6),
+    ("the digest before is another", {"line": 4, "flip": '"previous":"0x'}, 3),
+    ("a blank is put in", {"line": 3, "edit": ['"details":', '"details": ']}, 2),
+    ("a detail that no entry has", {"line": 7, "edit": ['"details":{}', '"details":{"patient":"K5007"}']}, 6),
+    ("an entry is missing", {"drop": 4}, 3),
+    ("the first entry is missing", {"drop": 2}, 2),
+    ("the last entry is missing", {"drop": 7}, 5),
+    ("two entries are exchanged", {"swap": [4, 5]}, 3),
+    ("an entry stands twice", {"double": 4}, 4),
+    ("the header's head is another", {"line": 1, "flip": '"head":"0x'}, 6),
+]

@@ -15,6 +15,7 @@ import faults
 import msgspec
 import story
 
+from heartify.broker.audit.export import ExportHeader
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
 from heartify.protocol.eip712 import TypedStruct, encode_type
 from heartify.protocol.evidence import report_data
@@ -40,6 +41,7 @@ def build_all() -> dict[str, dict[str, Any]]:
         "frames.json": build_frames(),
         "plan.json": build_plan(),
         "result.json": build_result(sealed_result),
+        "audit_log.json": build_audit_log(),
     }
 
 
@@ -306,6 +308,39 @@ def build_result(sealed: str) -> dict[str, Any]:
             {"name": "a second block of padding", "append": 4096, "error": "IntegrityError"},
             {"name": "empty", "keep": 0, "error": "IntegrityError"},
             {"name": "first byte of the document", "set": [4, "20"], "error": "DocumentError"},
+        ],
+    }
+
+
+def build_audit_log() -> dict[str, Any]:
+    domain, anchor, entries = story.REGISTRY_DOMAIN, story.audit_anchor(), story.audit_entries()
+    signature = sign_digest(story.PRIVATE_KEYS["broker-1"], anchor.digest(domain))
+    header = ExportHeader(
+        broker=anchor.broker,
+        chain_id=domain.chain_id,
+        registry=domain.contract,
+        first=1,
+        last=len(entries),
+        head=entries[-1].digest,
+        signature=signature,
+    )
+    return {
+        "chain_id": domain.chain_id,
+        "registry": domain.contract,
+        "separator": to_hex(domain.separator()),
+        "anchor": {
+            "type_string": encode_type(type(anchor)),
+            "message": anchor.to_json(),
+            "struct_hash": to_hex(anchor.struct_hash()),
+            "digest": to_hex(anchor.digest(domain)),
+            "signer": anchor.broker,
+            "signature": signature,
+        },
+        "export": [encode_canonical(line).decode() for line in (header, *entries)],
+        "digests": [entry.digest for entry in entries],
+        "negative": [
+            {"name": name, **change, "entry": entry, "error": "IntegrityError"}
+            for name, change, entry in faults.AUDIT_LOG
         ],
     }
 

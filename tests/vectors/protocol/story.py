@@ -5,7 +5,9 @@ Every key is a constant that everybody can read here: never use one for anything
 
 from __future__ import annotations
 
+from heartify.broker.audit.entry import AuditEntry, AuditEvent, next_entry
 from heartify.protocol.app_release import AppRelease
+from heartify.protocol.audit_anchor import AuditAnchor
 from heartify.protocol.canonical import sha256_digest, to_bytes, to_hex
 from heartify.protocol.deal import Deal, DealGrant
 from heartify.protocol.eip712 import ZERO_ADDRESS, Domain, TypedStruct, address, bytes32, uint256
@@ -20,6 +22,7 @@ from heartify.protocol.sealing import SealingKey
 from heartify.protocol.signing import address_of
 
 DOMAIN = Domain(31337, "0x5fbdb2315678afecb367f032d93f642f64180aa3")
+REGISTRY_DOMAIN = Domain(31337, "0xe7f1725e7734ce288f8367e1bb143e90bb3f0512")
 PARTIES = ("hospital-1", "hospital-2", "broker-1", "broker-2", "app-author", "pool", "lab", "enclave")
 PRIVATE_KEYS = {name: bytes([number]) * 32 for number, name in enumerate(PARTIES, 1)}
 ACCOUNTS = {name: address(address_of(key)) for name, key in PRIVATE_KEYS.items()}
@@ -191,6 +194,37 @@ def challenge() -> Challenge:
         expires=NOW + 60,
         signature="0x",
     )
+
+
+def audit_entries() -> tuple[AuditEntry, ...]:
+    """Return the audit log of hospital 1's broker up to the deal's end."""
+    released = {
+        "deal": deal().deal_id(DOMAIN),
+        "version": version(1),
+        "requester": ACCOUNTS["lab"],
+        "enclave": ACCOUNTS["enclave"],
+        "measurement": app_release().measurements["simulated-sgx"][0],
+        "tee_kind": "simulated-sgx",
+        "simulated": "yes",
+        "attempt": "1",
+    }
+    told = (
+        (AuditEvent.STARTED, {"version": "0.1.0"}),
+        (AuditEvent.RELEASE_APPROVED, {"release": app_release().release_id(), "name": "Heartify 0.1.0"}),
+        (AuditEvent.RELEASE_REFUSED, {"deal": deal().deal_id(DOMAIN), "reason_code": "evidence", "count": "3"}),
+        (AuditEvent.KEYS_RELEASED, released),
+        (AuditEvent.PAUSED, {"reason": 'Prüfung: "zu oft" gefragt \\ 心'}),
+        (AuditEvent.RESUMED, {}),
+    )
+    entries: list[AuditEntry] = []
+    for number, (event, details) in enumerate(told):
+        entries.append(next_entry(entries[-1] if entries else None, NOW + 60 * number, event, details))
+    return tuple(entries)
+
+
+def audit_anchor() -> AuditAnchor:
+    newest = audit_entries()[-1]
+    return AuditAnchor(broker=ACCOUNTS["broker-1"], sequence=uint256(newest.sequence), head=bytes32(newest.digest))
 
 
 def signed_orders() -> tuple[tuple[str, TypedStruct, str], ...]:

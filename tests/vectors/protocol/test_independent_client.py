@@ -28,8 +28,8 @@ def vector(name: str) -> dict[str, Any]:
     return json.loads((HERE / name).read_text(encoding="utf-8"))
 
 
-TYPED, RELEASE, SEALING, RESULT = (
-    vector(name) for name in ("typed_data.json", "key_release.json", "sealing.json", "result.json")
+TYPED, RELEASE, SEALING, RESULT, AUDIT = (
+    vector(name) for name in ("typed_data.json", "key_release.json", "sealing.json", "result.json", "audit_log.json")
 )
 
 # protocol.md section 3, the typed structs
@@ -62,6 +62,7 @@ FIELDS = {
         "uint256 teeKind,uint256 sizeClass,uint256 minGrants,uint256 deadline,DealGrant[] grants"
     ),
     "KeyReceipt": "bytes32 deal,bytes32 datasetVersion,address enclave",
+    "AuditAnchor": "address broker,uint256 sequence,bytes32 head",
     "Settlement": "bytes32 deal,uint256 outcome,uint256 code,uint256 leftOut,bytes32 resultDigest",
 }
 INNER = {"Request": "GrantWanted", "Deal": "DealGrant"}
@@ -309,3 +310,37 @@ def test_hpke_by_hand_opens_the_result_and_its_padding_is_that_of_the_specificat
     assert plaintext[4 : 4 + length].decode() == RESULT["canonical"]
     assert plaintext[4 + length :] == bytes(len(plaintext) - 4 - length)
     assert len(plaintext) == -(-(4 + length) // 4096) * 4096
+
+
+# 13, the audit log
+
+
+def test_the_audit_log_is_a_chain_of_sha_256_over_plain_json():
+    header, *entries = [json.loads(line) for line in AUDIT["export"]]
+    previous = "0x" + "00" * 32
+    for number, entry in enumerate(entries, 1):
+        digest = entry.pop("digest")
+        text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+        assert (entry["sequence"], entry["previous"]) == (number, previous)
+        assert digest == AUDIT["digests"][number - 1] == "0x" + hashlib.sha256(text.encode()).hexdigest()
+        previous = digest
+    assert (header["format"], header["first"], header["last"]) == ("heartify.audit-log/1", 1, len(entries))
+    assert header["head"] == previous
+
+
+def test_the_audit_anchor_is_eth_accounts_under_the_registrys_domain():
+    header, case = json.loads(AUDIT["export"][0]), AUDIT["anchor"]
+    domain = {"name": "Heartify", "version": "1", "chainId": 31337, "verifyingContract": header["registry"]}
+    types = {
+        "AuditAnchor": [
+            dict(zip(("type", "name"), f.split(" "), strict=True)) for f in FIELDS["AuditAnchor"].split(",")
+        ]
+    }
+    message = {"broker": header["broker"], "sequence": header["last"], "head": hex_bytes(header["head"])}
+    signed = encode_typed_data(domain, types, message)
+
+    assert "0x" + signed.header.hex() == AUDIT["separator"]
+    assert "0x" + signed.body.hex() == case["struct_hash"] == "0x" + hash_struct("AuditAnchor", case["message"]).hex()
+    assert "0x" + _hash_eip191_message(signed).hex() == case["digest"]
+    assert Account.recover_message(signed, signature=header["signature"]).lower() == header["broker"] == case["signer"]
