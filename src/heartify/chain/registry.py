@@ -203,6 +203,11 @@ class RegistryClient(ContractClient):
             for log, owner in zip(logs, owners, strict=True)
         )
 
+    def withdrawn_versions(self, from_block: int | None = None, *, to: Finality | None = None) -> frozenset[str]:
+        """Return every version, of whatever dataset, that was withdrawn for ever."""
+        logs = self._logs("VersionWithdrawn", self._start(from_block), to)
+        return frozenset(str(hex_of(log["args"]["version"])) for log in logs)
+
     def broker_endpoints(
         self, from_block: int | None = None, *, dataset: str | None = None, to: Finality | None = None
     ) -> tuple[BrokerEndpoint, ...]:

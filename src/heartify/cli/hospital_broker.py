@@ -16,7 +16,7 @@ import typer
 from heartify.broker.key_broker import DEFAULT_RELEASES_PER_DEAL
 from heartify.broker.rate_limits import RateLimits
 from heartify.broker.service import build_broker_service
-from heartify.cli import hospital_broker_control, hospital_broker_rules, options
+from heartify.cli import hospital_broker_control, hospital_broker_rules, hospital_broker_state, options
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say
 from heartify.errors import UsageError
@@ -104,13 +104,15 @@ def run(
     url = urlsplit(HospitalHome(home).settings().broker_url)
     tls = choose_tls(tls_certificate, tls_key)
     listener = bind(host, port if port is not None else url.port or 80)
-    key_broker = build_key_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
-    say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
-    service = build_broker_service(key_broker, RateLimits(a_client=f"{requests_per_minute}/minute"))
-    serve(service, listener, tls, trusted_proxies=trusted_proxies)
+    with using_state(home):  # while it runs, no rotation of its key and no restore
+        key_broker = build_key_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
+        say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
+        service = build_broker_service(key_broker, RateLimits(a_client=f"{requests_per_minute}/minute"))
+        serve(service, listener, tls, trusted_proxies=trusted_proxies)
 
 
 app.registered_commands.extend(hospital_broker_control.app.registered_commands)
+app.registered_commands.extend(hospital_broker_state.app.registered_commands)
 app.registered_commands.extend(hospital_broker_rules.app.registered_commands)
 
 

@@ -1,7 +1,8 @@
-"""Build the hospital's key broker from its home; it needs the broker key and the vault seed, not the account key."""
+"""Build the hospital's key broker from its home; it needs the broker key and the KEK, not the account key."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
 from heartify.errors import UsageError
 from heartify.hospital.home import HospitalHome
+from heartify.hospital.kek import open_kek
 from heartify.party.keystore import load_secret
 from heartify.party.market_access import open_market
 from heartify.party.trust import load_trust
@@ -24,7 +26,8 @@ def build_key_broker(
     """Return the key broker of a hospital's home.
 
     Raises:
-        UsageError, KeystoreError: the home isn't initialised, the limit is under 1, or the password is wrong.
+        UsageError, KeystoreError: the home isn't initialised, the limit is under 1, the password is wrong, or the
+            key-encryption key is not the database's.
         ChainError: the hospital's node can't be reached.
     """
     home = HospitalHome(home_path)
@@ -39,10 +42,12 @@ def build_key_broker(
         releases_per_deal=releases_per_deal,
         chain_may_idle=access.deployment.embedded,
     )
+    engine = open_database(home.database_url)
+    kek = open_kek(home.path, engine, lambda keystore: load_secret(keystore, password), os.environ)
     return KeyBroker(
         settings,
-        BrokerStore(open_database(home.database_url)),
-        Vault(load_secret(home.vault_keystore, password)),
+        BrokerStore(engine),
+        Vault(kek),
         NodeChainView(access.connection, access.deployment),
         clock=lambda: int(time.time()),
         randomness=secrets.token_bytes,

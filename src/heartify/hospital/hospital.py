@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 
 from heartify.broker.database import open_database
+from heartify.broker.kek.key_encryption_key import KeyEncryptionKey
 from heartify.broker.store import BrokerStore, HeldGrant
 from heartify.broker.use_counter import CountedUse
 from heartify.chain.deployment import load_deployment
@@ -95,6 +97,7 @@ class Hospital:
         self.home = HospitalHome(home)
         self._password = password
         self._opened: dict[Path, bytes] = {}
+        self._kek: KeyEncryptionKey | None = None
 
     @classmethod
     def init(  # noqa: PLR0913 - the settings of a home, each by its name
@@ -109,8 +112,11 @@ class Hospital:
         public_store_url: str | None = None,
         database_url: str | None = None,
         unsafe_simulated_root: Path | None = None,
+        required_isolation: Sequence[str] = (),
     ) -> Hospital:
         """Create a hospital's home with its three keys.
+
+        `required_isolation` are measures, such as `sandbox`, that a simulated TEE must state in its evidence.
 
         Raises:
             UsageError: the home exists already.
@@ -124,7 +130,7 @@ class Hospital:
             open_database(database_url).dispose()  # it must be there before a home relies on it
         adopt_deployment(home, deployment)
         if unsafe_simulated_root is not None:
-            trust_simulated_root(home, unsafe_simulated_root)
+            trust_simulated_root(home, unsafe_simulated_root, required_isolation)
         made = hospital.home
         # Kept open: deriving a key from the password is slow on purpose, and a notebook publishes next.
         hospital._opened = {
@@ -168,16 +174,17 @@ class Hospital:
             ServiceError, ChainError: the store or the chain can't be reached; the next call goes on from there.
         """
         self.home.settings()
-        with using_state(self.home.path), open_source(cohort, self.home.work_folder, report) as opened:
+        with using_state(self.home.path):
             ports = self._publishing_ports()
-            terms = PublishTerms(
-                rows=opened.rows,
-                steward=opened.steward,
-                dataset_name=dataset_name,
-                decisions=decisions,
-                registration=registration,
-            )
-            return publish(ports, terms, report=report)
+            with open_source(cohort, self.home.work_folder, report) as opened:
+                terms = PublishTerms(
+                    rows=opened.rows,
+                    steward=opened.steward,
+                    dataset_name=dataset_name,
+                    decisions=decisions,
+                    registration=registration,
+                )
+                return publish(ports, terms, report=report)
 
     def check(self, cohort: CohortSource, *, report: Report = report_nothing) -> Checked:
         """Survey a cohort as publishing would, without publishing: what must be decided about, before any key is made.
@@ -324,7 +331,7 @@ class Hospital:
             home=self.home,
             settings=settings,
             vault_seed=self._secret(self.home.vault_keystore),
-            kek=open_kek(self.home.path, engine, self._secret, os.environ),
+            kek=self._key_encryption_key(engine),
             broker_store=BrokerStore(engine),
             store=open_store(settings.store_url),
             access=self._market(),
@@ -336,6 +343,12 @@ class Hospital:
         if keystore not in self._opened:
             self._opened[keystore] = load_secret(keystore, self._password)
         return self._opened[keystore]
+
+    def _key_encryption_key(self, engine: sa.Engine) -> KeyEncryptionKey:
+        """Open the KEK once: a secret of the environment is there only the first time."""
+        if self._kek is None:
+            self._kek = open_kek(self.home.path, engine, self._secret, os.environ)
+        return self._kek
 
     def _broker_store(self) -> BrokerStore:
         self.home.settings()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from heartify.broker.kek.key_encryption_key import KeyEncryptionKey
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
 from heartify.chain.registry import dataset_id
@@ -25,7 +26,10 @@ from heartify.protocol.signing import keccak256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The hospital's side of a publication. `today` and `random_bytes` are given, so that tests can choose them."""
+    """The hospital's side of a publication. `today` and `random_bytes` are given, so that tests can choose them.
+
+    `vault_seed` is the root of ledgers and opt-outs, and of the key that wraps master keys unless `kek` is another one.
+    """
 
     home: HospitalHome
     settings: HospitalSettings
@@ -35,11 +39,12 @@ class Ports:
     access: MarketAccess
     today: dt.date
     random_bytes: Callable[[int], bytes] = field(default=secrets.token_bytes, repr=False)
+    kek: KeyEncryptionKey | None = field(default=None, repr=False)
 
     @property
     def vault(self) -> Vault:
         """The vault that wraps master keys."""
-        return Vault(self.vault_seed)
+        return Vault(self.kek or self.vault_seed)
 
     def salt(self, dataset_name: str) -> bytes:
         """Return what tells this hospital's datasets apart on chain."""
