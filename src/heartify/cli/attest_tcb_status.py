@@ -160,7 +160,7 @@ def _save(path: Path, entries: dict[str, str]) -> None:
         if name in kept:
             age_of_collateral(text).check_not_older_than(age_of_collateral(kept[name]))
     write_atomically(path, encode_bundle({**kept, **entries}))
-    say(f"{len(entries)} saved in {path}")
+    say(f"collateral of {len(entries)} platforms saved in {path}")
 
 
 def _show(console: Console, documents: list[dict[str, Any]]) -> None:
