@@ -118,7 +118,7 @@ def test_commands_in_the_pages_exist_with_their_options(project: Path, commands:
 
     for line in shown:
         words = shlex.split(line, comments=True)
-        name = next((" ".join(words[1:n]) for n in (3, 2) if " ".join(words[1:n]) in commands), None)
+        name = next((" ".join(words[1:n]) for n in (4, 3, 2) if " ".join(words[1:n]) in commands), None)
         assert name is not None, line
         options = {option for parameter in commands[name].params for option in parameter.opts}
         used = {word.partition("=")[0] for word in words if word.startswith("--")}

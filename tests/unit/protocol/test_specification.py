@@ -13,6 +13,7 @@ import pytest
 from heartify.errors import InputError
 from heartify.lab.settlement import PaymentRow, SettlementDocument
 from heartify.protocol import frames, nesting, orders
+from heartify.protocol.audit_anchor import AuditAnchor, SignedAuditAnchor
 from heartify.protocol.bundle import Receipt, ReleaseRecord
 from heartify.protocol.canonical import MAX_DOCUMENT_BYTES
 from heartify.protocol.deal import Deal, DealGrant
@@ -53,7 +54,9 @@ def first_cells(text: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-@pytest.mark.parametrize("kind", [DatasetGrant, AppOffer, PoolOffer, Request, Deal, KeyReceipt, Settlement])
+@pytest.mark.parametrize(
+    "kind", [DatasetGrant, AppOffer, PoolOffer, Request, Deal, KeyReceipt, Settlement, AuditAnchor]
+)
 def test_each_type_string_stands_in_the_specification(kind):
     assert f"\n    {encode_type(kind)}\n" in SPEC
 
@@ -63,7 +66,7 @@ def test_each_field_of_a_typed_struct_is_explained(kind):
     assert set(kind.__dataclass_fields__) <= first_cells(SPEC)
 
 
-@pytest.mark.parametrize("kind", [GrantPolicy, Challenge, Release, ReleaseRequest])
+@pytest.mark.parametrize("kind", [GrantPolicy, Challenge, Release, ReleaseRequest, SignedAuditAnchor])
 def test_each_field_of_a_message_is_explained(kind):
     assert set(kind.__struct_fields__) <= first_cells(SPEC)
 
