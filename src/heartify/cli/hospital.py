@@ -43,6 +43,7 @@ def init(
     ] = None,
     home: Home = HOME,
     unsafe_trust_simulated_root: options.SimulatedRoot = None,
+    require_isolation: options.RequiredIsolation = None,
     password_file: options.PasswordFile = None,
     as_json: options.Json = False,
 ) -> None:
@@ -61,6 +62,7 @@ def init(
         public_store_url=public_store,
         database_url=database_url,
         unsafe_simulated_root=unsafe_trust_simulated_root,
+        required_isolation=options.required_isolation(require_isolation, unsafe_trust_simulated_root),
     )
     settings = hospital.settings
     rows = [["account", settings.account], ["broker", settings.broker], ["store", settings.store_url]]

@@ -78,7 +78,7 @@ def approve(
     control = BrokerControl(home)
     approved, former = control.approve(
         release,
-        measure=lambda: {measure_installed_enclave()},
+        measure=measure_installed_enclave,
         confirmed=frozenset(confirm or ()),
         keep_former=keep_former,
     )

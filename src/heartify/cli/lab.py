@@ -37,6 +37,7 @@ def init(
     deployment: options.DeploymentFile,
     home: Home = HOME,
     unsafe_trust_simulated_root: options.SimulatedRoot = None,
+    require_isolation: options.RequiredIsolation = None,
     password_file: options.PasswordFile = None,
     as_json: options.Json = False,
 ) -> None:
@@ -49,6 +50,7 @@ def init(
         options.password(password_file, confirm=True),
         deployment=deployment,
         unsafe_simulated_root=unsafe_trust_simulated_root,
+        required_isolation=options.required_isolation(require_isolation, unsafe_trust_simulated_root),
     )
     account = lab.settings.account
     show({"account": account}, as_json=as_json, human=lambda c: c.print(table(["lab", ""], [["account", account]])))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from heartify.errors import UsageError
 from heartify.party.keystore import read_password
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -23,6 +24,25 @@ SimulatedRoot = Annotated[
         help="Believe a simulated TEE whose root certificate is in this file. It proves nothing: for trials only.",
     ),
 ]
+RequiredIsolation = Annotated[
+    str | None,
+    typer.Option(
+        "--require-isolation",
+        help="With a simulated root: the measures its evidence must state, such as sandbox,system-call-filter.",
+    ),
+]
+
+
+def required_isolation(words: str | None, simulated_root: Path | None) -> tuple[str, ...]:
+    """Return the words of --require-isolation; raises UsageError where no simulated root is believed."""
+    if words is None:
+        return ()
+    if simulated_root is None:
+        raise UsageError(
+            "--require-isolation is about a simulated TEE, and none is believed",
+            hint="hardware isolates by itself; give --unsafe-trust-simulated-root as well for trials",
+        )
+    return tuple(word.strip() for word in words.split(","))
 
 
 def home_option(party: str) -> typer.models.OptionInfo:

@@ -113,7 +113,7 @@ class DemoWorld:
         unsafe_fund(self.chain.rpc_url, account, 100)
         private_key = load_secret(keystore, self.password)
         release = build_app_release(heartify.__version__)
-        self._measurement = measure_installed_enclave()
+        self._measurements = measure_installed_enclave()
         sender = Sender(connect(self.chain.rpc_url), private_key)
         self.deployment = launch_market(sender, private_key, release, app_price=APP_PRICE, embedded=True)
         store_deployment(self.deployment_file, self.deployment)
@@ -142,7 +142,7 @@ class DemoWorld:
         decisions = Decisions(accepted_findings=self.cohorts.accepted_findings.get(name, {}))
         published = hospital.publish(cohort, decisions=decisions)
         # Each hospital measures for itself; on one machine, once is the same.
-        hospital.approve(lambda: self._measurement)
+        hospital.approve(lambda: self._measurements)
         terms = GrantTerms(
             price=FIRST_GRANT_PRICE + index * GRANT_PRICE_STEP,
             columns=self.cohorts.plan.columns(),

@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -194,13 +195,15 @@ class Hospital:
         """
         return check_cohort(cohort, self.home.work_folder, today=dt.datetime.now(dt.UTC).date(), report=report)
 
-    def approve(self, measure: Callable[[], bytes], confirmed_measurement: str | None = None) -> AppRelease:
+    def approve(
+        self, measure: Callable[[], AbstractSet[bytes]], confirmed_measurement: str | None = None
+    ) -> AppRelease:
         """Approve the deployment's app release; raises PolicyError when its measurement isn't confirmed."""
         release = deployed_app_release(self._market(read_only=True).deployment)
         approvals = self._broker_store().approvals
         if release not in approvals.all():
             confirmed = frozenset({confirmed_measurement} if confirmed_measurement else ())
-            approve_release(approvals, release, measure=lambda: {measure()}, confirmed=confirmed)
+            approve_release(approvals, release, measure=measure, confirmed=confirmed)
         return release
 
     def grant(self, version: str, terms: GrantTerms) -> HeldGrant:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from heartify.errors import ChainError, InputError, IntegrityError, ServiceError, UsageError
@@ -62,18 +62,29 @@ class Lab:
         self._password = password
 
     @classmethod
-    def init(cls, home: Path, password: bytes, *, deployment: Path, unsafe_simulated_root: Path | None = None) -> Lab:
+    def init(
+        cls,
+        home: Path,
+        password: bytes,
+        *,
+        deployment: Path,
+        unsafe_simulated_root: Path | None = None,
+        required_isolation: Sequence[str] = (),
+    ) -> Lab:
         """Create a lab's home with its account and result key.
+
+        `required_isolation` are measures, such as `sandbox`, that a simulated TEE must state in its evidence.
 
         Raises:
             UsageError: the home exists already.
+            PolicyError: a measure is unknown.
             InputError, ChainError, IntegrityError: the deployment is not usable.
         """
         lab = cls(home, password)
         lab.home.check_new()
         adopt_deployment(home, deployment)
         if unsafe_simulated_root is not None:
-            trust_simulated_root(home, unsafe_simulated_root)
+            trust_simulated_root(home, unsafe_simulated_root, required_isolation)
         account = create_account(lab.home.account_keystore, password)
         result_key = SealingKey.from_seed(create_seed(lab.home.result_keystore, password))
         store_document(lab.home.settings_file, LabSettings(account=account, result_key=to_hex(result_key.public_key)))

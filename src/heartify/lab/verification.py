@@ -207,7 +207,8 @@ def _release(s: _Subject, index: int, record: ReleaseRecord | None) -> str:
         reference_measurements=receipt.app_release.reference_measurements(kind),
     )
     word = "SIMULATED evidence" if result.simulated else "evidence"
-    return f"{word} of the released code, {result.status}, keys received from {grant.broker}"
+    isolation = "" if result.isolation is None else f", isolated by {', '.join(result.isolation.words) or 'nothing'}"
+    return f"{word} of the released code, {result.status}{isolation}, keys received from {grant.broker}"
 
 
 def _settlement_time(s: _Subject) -> int:

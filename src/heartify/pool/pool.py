@@ -26,17 +26,20 @@ from heartify.party.app_release import deployed_app_release
 from heartify.party.home import store_document, write_atomically
 from heartify.party.keystore import create_account, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
-from heartify.pool.home import Isolation, PoolHome, PoolSettings
+from heartify.pool.home import LastStart, PoolHome, PoolSettings
 from heartify.pool.service import build_pool_service
 from heartify.pool.work_orders import WorkOrder, WorkOrders
 from heartify.pool.worker import Worker
+from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import to_hex
 from heartify.protocol.eip712 import ZERO_ADDRESS, address, uint256
 from heartify.protocol.evidence import parse_tee_kind
 from heartify.protocol.orders import PoolOffer, fresh_nonce, sign_order
 from heartify.protocol.outcomes import DealState
 from heartify.protocol.size_class import size_class
-from heartify.tee.simulated.launcher import SimulatedSgxLauncher
+from heartify.tee.choose import SandboxChoice, TeeKindName, build_launcher, check_launcher_settings
+from heartify.tee.launcher import Launcher
+from heartify.tee.simulated.quoting import give_keys_to_quoter
 
 log = logging.getLogger("heartify.pool")
 
@@ -56,7 +59,7 @@ class Pool:
         self._password = password
 
     @classmethod
-    def init(
+    def init(  # noqa: PLR0913 - the settings of a home, each by its name
         cls,
         home: Path,
         password: bytes,
@@ -65,30 +68,34 @@ class Pool:
         url: str,
         price: int,
         size_class_number: int = 1,
-        isolation: Isolation = "auto",
+        tee_kind: TeeKindName = "simulated-sgx",
+        isolation: SandboxChoice = "auto",
+        enclave_build: Path | None = None,
     ) -> Pool:
-        """Create a pool's home with its account and a simulated platform.
+        """Create a pool's home with its account, and for a simulated kind of TEE the simulated platform.
+
+        `enclave_build` is the folder of the signed or registered build that a kind of hardware runs.
 
         Raises:
-            UsageError: the home exists already.
+            UsageError: the home exists already, or a build is missing or too many.
             InputError, ChainError, IntegrityError: the deployment is not usable.
         """
         pool = cls(home, password)
         pool.home.check_new()
+        check_launcher_settings(tee_kind, enclave_build)
         size_class(size_class_number)
         adopt_deployment(home, deployment)
         account = create_account(pool.home.account_keystore, password)
-        platform = SimulatedPlatform.create(int(time.time()))
-        platform.store(pool.home.platform_folder)
-        certificate = x509.load_der_x509_certificate(platform.root_der)
-        write_atomically(pool.home.simulated_root_file, certificate.public_bytes(Encoding.PEM))
+        if parse_tee_kind(tee_kind).is_simulated:
+            _create_platform(pool.home)
         settings = PoolSettings(
             account=account,
             url=url,
-            tee_kind="simulated-sgx",
+            tee_kind=tee_kind,
             size_class=size_class_number,
             price=price,
             isolation=isolation,
+            enclave_build=None if enclave_build is None else str(enclave_build.resolve()),
         )
         store_document(pool.home.settings_file, settings)
         return pool
@@ -112,14 +119,8 @@ class Pool:
         """
         settings = self.settings
         access = open_market(self.home.path, load_secret(self.home.account_keystore, self._password))
-        platform = SimulatedPlatform.load(self.home.platform_folder)
-        launcher = SimulatedSgxLauncher(platform, isolation=settings.isolation, store=self.home.enclave_image_folder)
         app_release = deployed_app_release(access.deployment)
-        if launcher.measurement not in app_release.reference_measurements(settings.tee_kind):
-            raise PolicyError(
-                f"this machine's enclave measures {to_hex(launcher.measurement)}, which the app release does not name",
-                hint="install the version of heartify that the app release was made from",
-            )
+        launcher = self._launcher(settings, app_release)
         _offer(access, settings, load_secret(self.home.account_keystore, self._password))
         orders = WorkOrders(self.home.work_orders_file)
         orders.requeue_interrupted()
@@ -127,7 +128,30 @@ class Pool:
         cache = VerifiedCache(self.home.store_cache_folder, CACHE_BYTES)
         worker = Worker(orders, access.market, access.registry, app_release, launcher.launch, stores, cache)
         service = build_pool_service(orders, access.market, settings.account, launcher.isolation)
-        return StartedPool(service, Rounds(access, settings, orders, worker), launcher.isolation)
+        return StartedPool(service, Rounds(access, settings, orders, worker), launcher)
+
+    def _launcher(self, settings: PoolSettings, app_release: AppRelease) -> Launcher:
+        """Return the launcher, after one look at what it starts; nothing of it is left when that is refused."""
+        launcher = build_launcher(
+            settings.tee_kind,
+            platform_folder=self.home.platform_folder,
+            image_store=self.home.enclave_image_folder,
+            sandbox=settings.isolation,
+            build_folder=settings.build_folder,
+        )
+        try:
+            _check_measurement(launcher, app_release, settings.tee_kind)
+            found = LastStart(
+                tee_kind=settings.tee_kind,
+                measurement=to_hex(launcher.measurement),
+                isolation=launcher.isolation,
+                started_utc_seconds=int(time.time()),
+            )
+            store_document(self.home.last_start_file, found)
+        except BaseException:
+            launcher.close()
+            raise
+        return launcher
 
 
 class Rounds:
@@ -173,13 +197,14 @@ class Rounds:
 
 class StartedPool:
     """A pool that has made its offer: `service` is its HTTP application, `rounds` its work, `isolation` what
-    surrounds its enclaves.
+    surrounds its enclaves. `close` gives back what its launcher holds.
     """
 
-    def __init__(self, service: FastAPI, rounds: Rounds, isolation: str) -> None:
+    def __init__(self, service: FastAPI, rounds: Rounds, launcher: Launcher) -> None:
         self.service = service
         self.rounds = rounds
-        self.isolation = isolation
+        self.isolation = launcher.isolation
+        self.close = launcher.close
 
     def run_in_thread(self) -> Callable[[], None]:
         """Do rounds in a thread; return a function that stops it and waits."""
@@ -194,6 +219,22 @@ class StartedPool:
         return end
 
 
+def _check_measurement(launcher: Launcher, app_release: AppRelease, tee_kind: TeeKindName) -> None:
+    if launcher.measurement not in app_release.reference_measurements(tee_kind):
+        raise PolicyError(
+            f"this machine's enclave measures {to_hex(launcher.measurement)}, which the app release does not name",
+            hint="install the version of heartify that the app release was made from",
+        )
+
+
+def _create_platform(home: PoolHome) -> None:
+    platform = SimulatedPlatform.create(int(time.time()))
+    platform.store(home.platform_folder)
+    give_keys_to_quoter(home.platform_folder)
+    certificate = x509.load_der_x509_certificate(platform.root_der)
+    write_atomically(home.simulated_root_file, certificate.public_bytes(Encoding.PEM))
+
+
 def _offer(access: MarketAccess, settings: PoolSettings, private_key: bytes) -> None:
     """Register the pool's address and post its offer, unless the chain has both already."""
     endpoints = {endpoint.pool: endpoint.uri for endpoint in access.registry.pool_endpoints(pool=settings.account)}
@@ -205,7 +246,8 @@ def _offer(access: MarketAccess, settings: PoolSettings, private_key: bytes) -> 
     kind = int(parse_tee_kind(settings.tee_kind))
     for live in book.pool_offers(now):
         offer = live.order
-        if offer.pool == settings.account and offer.price == settings.price and offer.sizeClass == settings.size_class:
+        same_machine = offer.teeKind == kind and offer.sizeClass == settings.size_class
+        if offer.pool == settings.account and offer.price == settings.price and same_machine:
             return
     offer = PoolOffer(
         pool=address(settings.account),

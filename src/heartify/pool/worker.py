@@ -26,7 +26,7 @@ from heartify.protocol.outcomes import DealState
 from heartify.protocol.plan import parse_plan
 from heartify.protocol.receipts import Settlement
 from heartify.protocol.size_class import size_class
-from heartify.tee.running_enclave import RunningEnclave
+from heartify.tee.launcher import Enclave
 
 log = logging.getLogger("heartify.pool")
 
@@ -43,7 +43,7 @@ class Worker:
         market: MarketClient,
         registry: RegistryClient,
         app_release: AppRelease,
-        launch: Callable[[], RunningEnclave],
+        launch: Callable[[], Enclave],
         stores: StoreAccess | None = None,
         cache: VerifiedCache | None = None,
     ) -> None:

@@ -44,6 +44,16 @@ class ImageFile:
     path: str
     source: Path = field(compare=False)
 
+    @property
+    def is_executable(self) -> bool:
+        """Say whether the kernel executes it: the interpreter, or the loader of programs."""
+        return self.role is FileRole.INTERPRETER or (self.role is FileRole.SYSTEM and self.path.startswith("ld-"))
+
+    @property
+    def place(self) -> str:
+        """Return its path below the folder from which an image runs."""
+        return f"{self.role.value}/{self.path}"
+
 
 @dataclass(frozen=True, slots=True)
 class EnclaveImage:

@@ -16,17 +16,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from heartify.errors import EnclaveError
-from heartify.tee.image import EnclaveImage, FileRole, ImageFile
-from heartify.tee.measurement import combine_digests, measure
+from heartify.tee.image import EnclaveImage, ImageFile
+from heartify.tee.measurement import combine_digests, hash_files, measure
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCopy:
-    """A folder that holds exactly the files of an image, and the measurement of these very files."""
+    """A folder that holds exactly the files of an image, and the measurement of these very files.
+
+    `digests`: the SHA-256 of each file, in the image's order.
+    """
 
     folder: Path
     image: EnclaveImage
     measurement: bytes
+    digests: tuple[bytes, ...]
 
 
 def copy_image(image: EnclaveImage, folder: Path) -> ImageCopy:
@@ -35,8 +39,8 @@ def copy_image(image: EnclaveImage, folder: Path) -> ImageCopy:
     for parent in sorted({_target(folder, file).parent for file in image.files}):
         parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        digests = list(pool.map(lambda file: _copy_file(file, _target(folder, file)), image.files))
-    return ImageCopy(folder, _relocate(image, folder), combine_digests(image, digests))
+        digests = tuple(pool.map(lambda file: _copy_file(file, _target(folder, file)), image.files))
+    return ImageCopy(folder, _relocate(image, folder), combine_digests(image, digests), digests)
 
 
 def keep_image_copy(image: EnclaveImage, store: Path) -> ImageCopy:
@@ -44,10 +48,11 @@ def keep_image_copy(image: EnclaveImage, store: Path) -> ImageCopy:
     store.mkdir(mode=0o700, parents=True, exist_ok=True)
     if store.stat().st_mode & 0o022:
         raise EnclaveError(f"enclave images: {store} can be written by other users", hint=f"chmod 700 {store}")
-    measurement = measure(image)
+    digests = hash_files(image)
+    measurement = combine_digests(image, digests)
     folder = store / measurement.hex()
     if folder.is_dir() and _is_intact(image, folder, measurement):
-        return ImageCopy(folder, _relocate(image, folder), measurement)
+        return ImageCopy(folder, _relocate(image, folder), measurement, digests)
     shutil.rmtree(folder, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=store))
     try:
@@ -55,7 +60,7 @@ def keep_image_copy(image: EnclaveImage, store: Path) -> ImageCopy:
         final = store / made.measurement.hex()
         if not final.is_dir():
             made.folder.rename(final)
-        return ImageCopy(final, _relocate(image, final), made.measurement)
+        return ImageCopy(final, _relocate(image, final), made.measurement, made.digests)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -94,8 +99,8 @@ def _copy_file(file: ImageFile, target: Path) -> bytes:
         content = file.source.read_bytes()
     except OSError as exc:
         raise EnclaveError(f"enclave image: {file.source.name} can't be read") from exc
-    executable = file.role is FileRole.INTERPRETER or (file.role is FileRole.SYSTEM and file.path.startswith("ld-"))
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o555 if executable else 0o444)
+    mode = 0o555 if file.is_executable else 0o444
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as out:
         out.write(content)
     return hashlib.sha256(content).digest()

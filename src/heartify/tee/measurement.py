@@ -26,10 +26,14 @@ _MEASUREMENT_VERSION = 1
 
 def measure(image: EnclaveImage) -> bytes:
     """Hash every file of an image and return its measurement, 32 bytes. Raises EnclaveError for an unreadable file."""
+    return combine_digests(image, hash_files(image))
+
+
+def hash_files(image: EnclaveImage) -> tuple[bytes, ...]:
+    """Return the SHA-256 of every file, in the image's order. Raises EnclaveError for an unreadable file."""
     # hashlib releases the GIL for all but tiny contents, so threads use every core.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        digests = list(pool.map(_hash_file, (file.source for file in image.files), chunksize=64))
-    return combine_digests(image, digests)
+        return tuple(pool.map(_hash_file, (file.source for file in image.files), chunksize=64))
 
 
 def combine_digests(image: EnclaveImage, digests: Iterable[bytes]) -> bytes:

@@ -44,7 +44,7 @@ from heartify.protocol.receipts import Settlement
 from heartify.protocol.sealing import SealingKey
 from heartify.protocol.signing import address_of, generate_private_key
 from heartify.tee.running_enclave import RunningEnclave
-from heartify.tee.simulated.launcher import SimulatedSgxLauncher
+from heartify.tee.simulated.launcher import SimulatedLauncher
 
 DOMAIN = Domain(31_337, "0x" + "4d" * 20)
 NO_PLACE = Place(1, 0, "0x" + "00" * 32)
@@ -165,14 +165,16 @@ def platform() -> SimulatedPlatform:
 
 
 @pytest.fixture(scope="session")
-def launcher(platform: SimulatedPlatform) -> Iterator[SimulatedSgxLauncher]:
+def launcher(platform: SimulatedPlatform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedLauncher]:
     """Start the full image, under the strongest isolation that this machine has."""
-    with SimulatedSgxLauncher(platform) as launcher:
+    folder = tmp_path_factory.mktemp("pool") / "platform"
+    platform.store(folder)
+    with SimulatedLauncher.of_platform(folder) as launcher:
         yield launcher
 
 
 @pytest.fixture(scope="session")
-def release(launcher: SimulatedSgxLauncher) -> AppRelease:
+def release(launcher: SimulatedLauncher) -> AppRelease:
     measurements = {TeeKind.SIMULATED_SGX.wire_name: (to_hex(launcher.measurement),)}
     return AppRelease(name="Heartify", version="0.1.0", source_digest="0x" + "5c" * 32, measurements=measurements)
 
@@ -233,7 +235,7 @@ def _signed_grant(version: str, key: bytes, policy: GrantPolicy, release: AppRel
 
 @pytest.fixture
 def bench(
-    launcher: SimulatedSgxLauncher, release: AppRelease, hospitals: tuple[Hospital, ...], tmp_path: Path
+    launcher: SimulatedLauncher, release: AppRelease, hospitals: tuple[Hospital, ...], tmp_path: Path
 ) -> Iterator[Bench]:
     plan = parse_plan_toml(generate_cohorts(patients_per_hospital=1).plan_toml)
     lab_key = SealingKey.from_seed(secrets.token_bytes(32))

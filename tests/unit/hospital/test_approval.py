@@ -63,11 +63,11 @@ def test_release_with_one_measurement_computed_and_the_other_confirmed_is_approv
 
 
 def test_hospital_that_approved_a_release_already_decides_nothing_again(case):
-    case.hospital.approve(lambda: case.measurement)
+    case.hospital.approve(lambda: {case.measurement})
     with case.broker_store.engine.connect() as connection:
         before = head(connection)
 
-    case.hospital.approve(lambda: case.measurement)
+    case.hospital.approve(lambda: {case.measurement})
 
     with case.broker_store.engine.connect() as connection:
         assert head(connection) == before
@@ -90,7 +90,7 @@ def test_release_without_any_measurement_is_refused(case):
 
 
 def test_hospital_approves_the_release_that_its_deployment_names(case):
-    release = case.hospital.approve(lambda: case.measurement)
+    release = case.hospital.approve(lambda: {case.measurement})
 
     assert release == case.app_release
     assert case.broker_store.approvals.find(case.app_release.release_id()) == case.app_release

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from heartify.attestation.policy import PRODUCTION_POLICY
+from heartify.attestation.isolation import Isolation
+from heartify.attestation.policy import PRODUCTION_POLICY, unsafe_simulation_policy
 from heartify.attestation.simulated import SimulatedPlatform
 from heartify.errors import InputError, PolicyError
 from heartify.party.trust import load_trust, trust_simulated_root
@@ -96,3 +97,19 @@ def test_damaged_simulated_root_is_refused_and_not_passed_over(tmp_path, root_fi
 
     with pytest.raises(InputError, match="no PEM certificate"):
         load_trust(home)
+
+
+def test_required_isolation_is_kept_as_a_policy_that_differs_in_nothing_else(tmp_path, root_file, platform):
+    trust_simulated_root(tmp_path / "home", root_file, ("sandbox", "system-call-filter"))
+
+    policy = load_trust(tmp_path / "home")
+
+    assert policy == unsafe_simulation_policy(platform.root_der, required_isolation=("system-call-filter", "sandbox"))
+    assert policy.required_isolation == Isolation.SANDBOX | Isolation.SYSTEM_CALL_FILTER
+
+
+def test_unknown_isolation_is_refused_before_anything_is_believed(tmp_path, root_file):
+    with pytest.raises(PolicyError, match="unknown isolation 'sandbax'"):
+        trust_simulated_root(tmp_path / "home", root_file, ("sandbax",))
+
+    assert load_trust(tmp_path / "home") is PRODUCTION_POLICY

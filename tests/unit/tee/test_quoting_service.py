@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -319,11 +318,3 @@ def test_anything_but_a_question_ends_the_service(folder, garbage):
         running._channel.sendall(garbage)
 
         assert wait_until_gone(running.process_id) or running._process.wait(5) == 65
-
-
-def test_socket_pair_is_the_only_way_in(service):
-    listening = Path("/proc/net/unix").read_text()
-
-    assert "quot" not in listening
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", 9), 0.2)

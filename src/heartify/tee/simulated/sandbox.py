@@ -9,31 +9,27 @@ may read the memory of whatever was executed in it.
 from __future__ import annotations
 
 import functools
-import os
-import pwd
-import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from heartify.errors import EnclaveError
-from heartify.tee.image import FileRole
+from heartify.tee.image import EnclaveImage, FileRole
 from heartify.tee.image_contents import BOOTSTRAP_FILE
 from heartify.tee.image_copy import ImageCopy
-from heartify.tee.simulated.system_call_filter import can_filter_system_calls
+from heartify.tee.simulated.sealed_image import SealedFile
+from heartify.tee.simulated.user_ids import runs_as_root
 
 _INSIDE = Path("/image")
 _INSIDE_USER_ID = "1000"
-# The range that systemd gives to dynamic users: no account of people or services lies there.
-_FIRST_DYNAMIC_USER, _LAST_DYNAMIC_USER = 61184, 65519
 _PROBE_SECONDS = 10
 
 
 class SandboxMode(StrEnum):
-    """How an enclave process is started on this machine; what is in force then, `attestation.isolation` names."""
+    """How an enclave process is started on this machine; what is in force then, `isolation_in_force` finds."""
 
-    BUBBLEWRAP_SECCOMP = "bubblewrap+seccomp"
     BUBBLEWRAP = "bubblewrap"
     UNSAFE_PLAIN_PROCESS = "unsafe-plain-process"
 
@@ -46,9 +42,9 @@ def choose_sandbox_mode(wanted: str) -> SandboxMode:
     if wanted == SandboxMode.UNSAFE_PLAIN_PROCESS:
         return SandboxMode.UNSAFE_PLAIN_PROCESS
     if wanted not in {"auto", "bubblewrap"}:
-        raise EnclaveError(f"isolation {wanted[:40]!r} is unknown", hint="auto, bubblewrap or unsafe-plain-process")
+        raise EnclaveError(f"sandbox {wanted[:40]!r} is unknown", hint="auto, bubblewrap or unsafe-plain-process")
     if can_bubblewrap():
-        return SandboxMode.BUBBLEWRAP_SECCOMP if can_filter_system_calls() else SandboxMode.BUBBLEWRAP
+        return SandboxMode.BUBBLEWRAP
     if wanted == "bubblewrap":
         raise EnclaveError("bubblewrap is absent or may not make namespaces here", hint="install bubblewrap")
     return SandboxMode.UNSAFE_PLAIN_PROCESS
@@ -76,54 +72,42 @@ def can_bubblewrap() -> bool:
 
 def needs_user_namespace() -> bool:
     """Say whether this process must use a user namespace, as every user but root must."""
-    return os.geteuid() != 0
+    return not runs_as_root()
 
 
-def choose_enclave_user_id() -> int:
-    """Return a user id for one enclave that no account has. Raises EnclaveError when chance finds none."""
-    taken = {entry.pw_uid for entry in pwd.getpwall()}
-    for _ in range(64):
-        user_id = _FIRST_DYNAMIC_USER + secrets.randbelow(_LAST_DYNAMIC_USER - _FIRST_DYNAMIC_USER + 1)
-        if user_id not in taken:
-            return user_id
-    raise EnclaveError("no free user id for an enclave")
-
-
-def build_bubblewrap_command(
-    copy: ImageCopy, options: str, *, launch_filter_fd: int | None, user_namespace: bool
+def build_sandbox_arguments(
+    image: EnclaveImage, files: Sequence[SealedFile], *, launch_filter_fd: int | None, user_namespace: bool
 ) -> list[str]:
-    """Build the command of a sandboxed enclave. `options` is the bootstrap's JSON, `launch_filter_fd` a BPF program."""
-    arguments = ["bwrap", *_namespace_arguments(user_namespace), "--die-with-parent", "--new-session"]
+    """Build bubblewrap's arguments: namespaces, environment, and a file system filled from sealed memory."""
+    arguments = [*_namespace_arguments(user_namespace), "--die-with-parent", "--new-session"]
     arguments += ["--hostname", "enclave", "--clearenv"]
-    environment = build_environment(copy.image.environment, Path(copy.image.loader_folder))
-    for name, value in environment.items():
+    for name, value in build_environment(image.environment, Path(image.loader_folder)).items():
         arguments += ["--setenv", name, value]
-    arguments += [
-        *("--ro-bind", str(copy.folder), str(_INSIDE)),
-        *("--ro-bind", str(copy.folder / FileRole.SYSTEM.value), copy.image.loader_folder),
-        *(
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--remount-ro",
-            "/dev",
-            "--remount-ro",
-            "/proc",
-            "--remount-ro",
-            "/",
-            "--chdir",
-            "/",
-        ),
-    ]
+    for sealed in files:
+        if sealed.file.is_executable:
+            arguments += ["--perms", "0555"]
+        arguments += ["--file", str(sealed.descriptor), str(_INSIDE / sealed.file.place)]
+    # The kernel looks for the loader of programs where the interpreter's header says.
+    arguments += ["--symlink", str(_INSIDE / FileRole.SYSTEM.value), image.loader_folder]
+    arguments += ["--proc", "/proc", "--dev", "/dev", "--chdir", "/"]
+    for folder in ("/dev", "/proc", "/"):
+        arguments += ["--remount-ro", folder]
     if launch_filter_fd is not None:
         arguments += ["--seccomp", str(launch_filter_fd)]
-    return [*arguments, "--", *_interpreter_command(_INSIDE, copy, options)]
+    return arguments
+
+
+def build_sandboxed_command(image: EnclaveImage, arguments_fd: int, options: str) -> list[str]:
+    """Build the command of a sandboxed enclave; `arguments_fd` has bubblewrap's arguments, each ended by a zero byte.
+
+    `options` is the bootstrap's JSON.
+    """
+    return ["bwrap", "--args", str(arguments_fd), "--", *_interpreter_command(_INSIDE, image, options)]
 
 
 def build_plain_command(copy: ImageCopy, options: str) -> list[str]:
     """Build the command of an enclave without a sandbox: the measured copy, and nothing that holds it in."""
-    return _interpreter_command(copy.folder, copy, options)
+    return _interpreter_command(copy.folder, copy.image, options)
 
 
 def build_environment(environment: tuple[tuple[str, str], ...], system_folder: Path) -> dict[str, str]:
@@ -140,7 +124,7 @@ def _namespace_arguments(user_namespace: bool) -> list[str]:
     return [*spaces, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
 
 
-def _interpreter_command(root: Path, copy: ImageCopy, options: str) -> list[str]:
+def _interpreter_command(root: Path, image: EnclaveImage, options: str) -> list[str]:
     interpreter = root / FileRole.INTERPRETER.value / "python3"
     bootstrap = root / FileRole.BOOTSTRAP.value / BOOTSTRAP_FILE
-    return [str(interpreter), *copy.image.arguments, str(bootstrap), options]
+    return [str(interpreter), *image.arguments, str(bootstrap), options]
