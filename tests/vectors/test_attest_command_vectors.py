@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 
 import pytest
 
+from heartify.attestation.snp.collateral import encode_snp_collateral
 from heartify.cli.main import main
 
 VECTORS = Path(__file__).resolve().parents[2] / ".." / "shared" / "vectors" / "attestation"
@@ -179,3 +181,39 @@ def test_a_genuine_platform_stands_where_the_quote_library_says(
     assert document["need"] == need
     assert [level["status"] for level in document["levels"] if level["platform_stands_here"]] == [standing]
     assert not any(part["expired"] for part in document["parts"])
+
+
+@pytest.fixture
+def snp_evidence(tmp_path):
+    """A genuine report of a Milan chip with its genuine certificates; any list will do, none is verified here."""
+    folder = VECTORS / "sev-snp"
+    chain = (folder / "gosev_ask_ark_milan.pem").read_bytes()
+    issuer, root = (ssl.PEM_cert_to_DER_cert(part) for part in split_certificates(chain.decode()))
+    crl = bytes.fromhex(json.loads(SGX_COLLATERAL.read_text())["root_ca_crl"])
+    collateral = encode_snp_collateral((folder / "gosev_vcek.testcer").read_bytes(), issuer, root, crl)
+    report = (folder / "gosev_attestation.bin").read_bytes().hex()
+    (tmp_path / "snp.json").write_text(
+        json.dumps({"tee_kind": "sev-snp", "quote_hex": report, "collateral": collateral})
+    )
+    return tmp_path / "snp.json"
+
+
+def split_certificates(text):
+    end = "-----END CERTIFICATE-----\n"
+    return [part + end for part in text.split(end) if "BEGIN" in part]
+
+
+@pytest.mark.parametrize(("snp", "accepted"), [(5, True), (6, False)])
+def test_a_genuine_amd_chip_stands_above_or_below_the_policys_minimum(heartify, tmp_path, snp_evidence, snp, accepted):
+    minimum = f'minimum_tcb = ["Milan boot_loader=2 tee=0 snp={snp} microcode=68"]'
+    (tmp_path / "amd.toml").write_text(f'name = "amd"\nroots = [{{name = "AMD ARK Milan"}}]\n[sev_snp]\n{minimum}\n')
+    asked = ("attest", "tcb-status", snp_evidence, "--policy", tmp_path / "amd.toml")
+
+    code, out, err = heartify(*asked, "--json")
+
+    assert code == 0, err
+    [document] = json.loads(out)
+    assert document["need"].startswith("sev-snp/Milan/vcek/3ac3fe21e13fb099")
+    assert document["tcb"] == {"boot_loader": 2, "tee": 0, "snp": 5, "microcode": 68}
+    assert (document["minimum_tcb"]["snp"], document["accepted"]) == (snp, accepted)
+    assert ("refused by the policy" in heartify(*asked)[1]) is not accepted
