@@ -9,7 +9,7 @@ import typer
 from msgspec.structs import replace
 
 import heartify
-from heartify.cli import options
+from heartify.cli import enclave_guest, options
 from heartify.cli.output import show, table
 from heartify.errors import InputError
 from heartify.party.home import write_atomically
@@ -27,6 +27,7 @@ from heartify.tee.image import EnclaveImage
 from heartify.tee.image_contents import build_enclave_image
 
 app = typer.Typer(no_args_is_help=True, help="The enclave: build it for a TEE, sign it, compare it with a release.")
+enclave_guest.register_commands(app)
 
 BuildFolder = Annotated[Path, typer.Option(help="Folder of the build; it may lie anywhere.")]
 SizeClassNumber = Annotated[int, typer.Option(help="1 small, 2 medium, 3 large: the enclave's memory.")]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 from fuse_tsm import can_mount
 from guest_evidence import LAUNCH
+from read_cpio import unpack
 
 from heartify.attestation.policy import unsafe_simulation_policy
 from heartify.attestation.simulated import SimulatedPlatform
@@ -28,6 +32,7 @@ from heartify.tee.limits import EnclaveLimits
 HERE = Path(__file__).parent
 WAIT = 60
 REPORT_DATA = bytes(range(64))
+UNSHARE, CHROOT = shutil.which("unshare"), shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin")
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not can_mount(), reason="a fake guest needs root, for chroot, and /dev/fuse"
 )
@@ -114,7 +119,7 @@ def test_enclave_in_the_guest_quotes_itself_and_the_verifier_accepts_its_quote(l
     }
     policy = unsafe_simulation_policy(platform.root_der)
     # A simulated processor signed: it's no evidence of hardware, and good evidence of a simulation.
-    with pytest.raises(AttestationError):
+    with pytest.raises(AttestationError, match="tdx"):
         verify(evidence, policy, int(time.time()), **expected)
     relabelled = Evidence("simulated-tdx", evidence.quote_hex, evidence.collateral)
     result = verify(relabelled, policy, int(time.time()), **expected)
@@ -198,3 +203,26 @@ def test_guest_that_never_listens_is_given_up():
 def test_vsock_without_a_guest_is_an_error_of_the_system():
     with pytest.raises(OSError):  # noqa: PT011 - which one depends on the kernel
         VsockConnector().connect(0x7FFFFFF0, 5005, 0.2)
+
+
+@needs_root
+def test_init_that_can_not_mount_or_listen_ends_without_a_word(guest_files, tmp_path):
+    """The init itself, as the kernel would start it, in a root of its own with mounts of its own."""
+    unpack((guest_files / "initrd").read_bytes(), tmp_path / "root")
+    words = (guest_files / "cmdline").read_text().split()
+    arguments = words[words.index("--") + 1 :]
+    # No such port can be listened on, so that it ends wherever configfs and vsock exist.
+    command = ["/image/python/bin/python3", *arguments[:-1], "-1", "initrd=initrd"]
+
+    done = subprocess.run(
+        [UNSHARE, "--mount", "--pid", "--fork", CHROOT, str(tmp_path / "root"), *command],
+        env={"LD_LIBRARY_PATH": "/image/system"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=WAIT,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == (b"", b"")
+    # Within a PID namespace, the kernel switches "the machine" off by ending its init with this signal.
+    assert done.returncode == -signal.SIGINT
