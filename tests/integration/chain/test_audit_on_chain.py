@@ -15,17 +15,15 @@ import pytest
 import sqlalchemy as sa
 
 from heartify.broker import database as db
-from heartify.broker.audit.anchor_keeper import AnchorKeeper, has_ether
-from heartify.broker.audit.anchoring import AuditAnchoring
 from heartify.broker.audit.details import AuditEvent
 from heartify.broker.audit.log import append, entries
 from heartify.broker.use_counter import Use, UseCounter
 from heartify.chain.deployment import store_deployment
 from heartify.chain.node import unsafe_fund
 from heartify.chain.registry import RegistryClient
-from heartify.chain.sender import Sender
 from heartify.cli.main import main
 from heartify.errors import RevertError, UsageError
+from heartify.hospital.anchoring import build_anchoring
 from heartify.hospital.home import HospitalHome, HospitalSettings
 from heartify.party.home import store_document
 from heartify.party.keystore import store_secret
@@ -459,20 +457,27 @@ def test_every_dataset_that_ever_named_a_broker_is_found(world: Any) -> None:
 def test_a_broker_with_ether_of_its_own_anchors_by_itself(broker: Broker) -> None:
     world = broker.world
     broker.later()
-    registry = RegistryClient(world.connection, world.deployment, Sender(world.connection, broker.key))
-    anchoring = AuditAnchoring(
-        broker.engine,
-        broker=broker.address,
-        domain=registry.domain,
-        sign=lambda digest: sign_digest(broker.key, digest),
-        clock=broker.clock,
-    )
-    keeper = AnchorKeeper(anchoring, registry, can_pay=lambda: has_ether(world.connection, broker.address))
+    built = build_anchoring(broker.engine, world.connection, world.deployment, broker.key)
 
-    assert keeper.tick() is None
+    assert built.keeper.tick() is None
+    waiting = built.anchoring.newest()
     unsafe_fund(world.connection.rpc_url, broker.address, 1)
-    submitted = keeper.tick()
+    submitted = built.keeper.tick()
 
     assert submitted is not None
-    assert registry.audit_anchor(broker.address).sequence == submitted.anchor.sequence == 1
+    assert submitted.anchor == waiting
+    assert world.lab.registry.audit_anchor(broker.address).sequence == waiting.sequence == 1
     assert broker.entries()[-1].event is AuditEvent.ANCHORED
+
+
+def test_anybody_submits_the_head_of_a_broker_without_ether(broker: Broker) -> None:
+    world = broker.world
+    broker.later()
+    built = build_anchoring(broker.engine, world.connection, world.deployment, broker.key)
+
+    with built.keeper:
+        sent = world.lab.registry.anchor_audit_log(built.anchoring.newest())
+    unsafe_fund(world.connection.rpc_url, broker.address, 1)
+    built.keeper.tick()
+
+    assert broker.entries()[-1].details["tx"] == sent.tx_hash
