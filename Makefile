@@ -9,7 +9,7 @@ OUT    ?= out/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types imports contracts lock swift referee bench bench-logistic bench-cox bench-screen bench-scale \
-        bench-dataset bench-publish bench-gas bench-demo clean
+        bench-dataset bench-publish bench-gas bench-demo bench-broker faults clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,12 @@ bench-publish: $(VENV)/.bench ## publishing 1, 10 and 100 million rows: time, me
 
 bench-gas: $(VENV)/.dev ## gas of match and settle from receipts on the embedded chain
 	$(BIN)/python bench/gas.py
+
+bench-broker: $(VENV)/.dev ## key releases a second under load, and what no broker can avoid
+	$(BIN)/python bench/broker.py | tee bench/results/broker.json
+
+faults: $(VENV)/.dev ## kill the key broker at every single call of a release (an hour)
+	HEARTIFY_TEST_KILL_POINTS=0 $(BIN)/pytest tests/integration/broker/test_killed_anywhere.py
 
 bench-demo: $(VENV)/.dev ## seconds from start to opened result of the demo
 	$(BIN)/python bench/demo.py
