@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,6 +143,8 @@ def open_database(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        weakref.finalize(engine, engine.pool.dispose)  # a server's connections are closed when the process ends
     try:
         with engine.connect() as connection:
             current = is_current(connection)

@@ -98,6 +98,7 @@ class Hospital:
         self.home = HospitalHome(home)
         self._password = password
         self._opened: dict[Path, bytes] = {}
+        self._engine: sa.Engine | None = None
         self._kek: KeyEncryptionKey | None = None
 
     @classmethod
@@ -329,7 +330,7 @@ class Hospital:
                 folder.remove()
 
     def _publishing_ports(self) -> Ports:
-        settings, engine = self.settings, open_database(self.home.database_url)
+        settings, engine = self.settings, self._database()
         return Ports(
             home=self.home,
             settings=settings,
@@ -355,7 +356,13 @@ class Hospital:
 
     def _broker_store(self) -> BrokerStore:
         self.home.settings()
-        return BrokerStore(open_database(self.home.database_url))
+        return BrokerStore(self._database())
+
+    def _database(self) -> sa.Engine:
+        """Open the broker's database once."""
+        if self._engine is None:
+            self._engine = open_database(self.home.database_url)
+        return self._engine
 
 
 def _check_terms(terms: GrantTerms) -> None:
