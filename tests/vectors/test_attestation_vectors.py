@@ -166,10 +166,6 @@ def test_genuine_intel_quote_is_refused_when_anything_expected_differs(changes, 
         ({"measurement": bytes(48)}, "not among the 1 approved"),
         ({"now": TDX_NOW + 86400}, "no trust root"),
         ({"now": TDX_NOW - 60 * 86400}, "no trust root"),
-        (
-            {"policy": replace(PRODUCTION_POLICY, intel=replace(PRODUCTION_POLICY.intel, allow_smt=False))},
-            "no trust root",
-        ),
         ({"policy": replace(PRODUCTION_POLICY, tdx=TdxDemands(xfam_allowed=0xE7))}, "pkru, amx-config, amx-data"),
         ({"policy": replace(PRODUCTION_POLICY, tdx=TdxDemands(rtmr3_hex="01" * 48))}, "RTMR3"),
         ({"policy": replace(PRODUCTION_POLICY, accepted_tee_kinds=TeeKind.SGX)}, "kind tdx is not accepted"),
@@ -180,6 +176,14 @@ def test_genuine_intel_quote_is_refused_when_anything_expected_differs(changes, 
 def test_genuine_tdx_quote_is_refused_when_anything_expected_differs(changes, reason):
     with pytest.raises(AttestationError, match=reason):
         verify_phala_tdx(**changes)
+
+
+@pytest.mark.parametrize("feature", ["allow_dynamic_platform", "allow_cached_keys", "allow_smt"])
+def test_genuine_server_is_refused_by_a_policy_that_lacks_one_of_its_features(feature):
+    intel = replace(PRODUCTION_POLICY.intel, **{feature: False})
+
+    with pytest.raises(AttestationError, match="no trust root"):
+        verify_phala_tdx(policy=replace(PRODUCTION_POLICY, intel=intel))
 
 
 @pytest.mark.parametrize("tee_kind", ["simulated-sgx", "simulated-tdx"])

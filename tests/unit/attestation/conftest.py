@@ -58,6 +58,14 @@ class Case:
     def quote(self, kind="sgx"):
         return self.platform.quote_report(self.report() if kind == "sgx" else self.td_report())
 
+    def quote_of_quoting_enclave(self, kind, offset, value):
+        """Quote with one byte of the quoting enclave's own report replaced, and that report signed again by the PCK."""
+        quote = bytearray(self.quote(kind))
+        start = {"sgx": 48 + 384 + 4 + 128, "tdx": 48 + 584 + 4 + 128 + 6}[kind]
+        quote[start + offset] = value
+        report = bytes(quote[start : start + 384])
+        return bytes(quote[: start + 384]) + sign_raw(self.platform.keys.pck, report) + bytes(quote[start + 448 :])
+
     def collateral(self, kind="sgx", **changes):
         """Issue collateral, with members of the document replaced."""
         return json.dumps({**json.loads(self.platform.collateral(NOW, tdx=kind == "tdx")), **changes})

@@ -63,38 +63,25 @@ def test_enclave_without_the_state_that_every_enclave_has_is_refused(case, xfrm)
         case.verify(case.evidence(report=case.report(xfrm=xfrm)))
 
 
-def test_debug_quoting_enclave_is_refused(case, kind):
-    quote = bytearray(case.quote(kind))
-    start = {"sgx": 48 + 384 + 4 + 128, "tdx": 48 + 584 + 4 + 128 + 6}[kind]
-    flags = quote[start + 48]
-    assert flags == INIT | MODE64 | PROVISION_KEY
-    quote[start + 48] |= DEBUG
-
-    with pytest.raises(AttestationError, match="no trust root"):
-        case.verify(case.evidence(kind=kind, quote=resigned(case, bytes(quote), start)))
-
-
-def resigned(case, quote: bytes, start: int) -> bytes:
-    """Sign the quoting enclave's report again with the PCK, so that nothing but its content is wrong."""
-    from heartify.attestation.simulated.quote import sign_raw
-
-    report = quote[start : start + 384]
-    return quote[: start + 384] + sign_raw(case.platform.keys.pck, report) + quote[start + 448 :]
+FLAGS, SIGNER, PRODUCT, VERSION = 48, 128, 256, 258
 
 
 def test_quoting_enclave_signed_again_without_change_is_good(case, kind):
-    start = {"sgx": 48 + 384 + 4 + 128, "tdx": 48 + 584 + 4 + 128 + 6}[kind]
+    quote = case.quote_of_quoting_enclave(kind, FLAGS, INIT | MODE64 | PROVISION_KEY)
 
-    assert case.verify(case.evidence(kind=kind, quote=resigned(case, case.quote(kind), start))).simulated
+    assert case.verify(case.evidence(kind=kind, quote=quote)).simulated
 
 
-@pytest.mark.parametrize(
-    ("offset", "what"), [(128, "another signer"), (256, "another product"), (258, "older version")]
-)
-def test_quoting_enclave_of_another_identity_is_refused(case, kind, offset, what):
-    quote = bytearray(case.quote(kind))
-    start = {"sgx": 48 + 384 + 4 + 128, "tdx": 48 + 584 + 4 + 128 + 6}[kind]
-    quote[start + offset] = {128: quote[start + offset] ^ 1, 256: 9, 258: 1}[offset]
+def test_debug_quoting_enclave_is_refused(case, kind):
+    quote = case.quote_of_quoting_enclave(kind, FLAGS, INIT | MODE64 | PROVISION_KEY | DEBUG)
 
     with pytest.raises(AttestationError, match="no trust root"):
-        case.verify(case.evidence(kind=kind, quote=resigned(case, bytes(quote), start)))
+        case.verify(case.evidence(kind=kind, quote=quote))
+
+
+@pytest.mark.parametrize(("offset", "value"), [(SIGNER, 0), (PRODUCT, 9), (VERSION, 1)])
+def test_quoting_enclave_of_another_identity_is_refused(case, kind, offset, value):
+    quote = case.quote_of_quoting_enclave(kind, offset, value)
+
+    with pytest.raises(AttestationError, match="no trust root"):
+        case.verify(case.evidence(kind=kind, quote=quote))

@@ -6,9 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
 from heartify.attestation.simulated.collateral import SimulatedIssue
-from heartify.attestation.simulated.pki import build_crl_der, encode_chain_pem
+from heartify.attestation.simulated.pki import build_crl_der, encode_chain_pem, utc_datetime
 from heartify.errors import AttestationError
 
 DAY = 86400
@@ -85,6 +88,26 @@ def test_collateral_signed_by_a_pck_leaf_is_refused(case, kind, member):
 
     with pytest.raises(AttestationError, match="not by a TCB signing certificate"):
         case.verify(case.evidence(kind=kind, collateral=collateral))
+
+
+@pytest.mark.parametrize("names", [(), ("Simulated SGX TCB Signing", "Simulated SGX TCB Signing")])
+def test_signer_without_exactly_one_name_is_refused(case, kind, names):
+    key = case.platform.keys.tcb_signer
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(case.platform.certificates.root.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(utc_datetime(case.now - DAY))
+        .not_valid_after(utc_datetime(case.now + DAY))
+        .sign(case.platform.keys.root, hashes.SHA256())
+    )
+    chain = encode_chain_pem(certificate, case.platform.certificates.root)
+
+    with pytest.raises(AttestationError, match="not exactly one common name"):
+        case.verify(case.evidence(kind=kind, collateral=case.collateral(kind, tcb_info_issuer_chain=chain)))
 
 
 @pytest.mark.parametrize("member", ["tcb_info", "qe_identity"])

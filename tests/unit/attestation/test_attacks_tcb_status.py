@@ -91,6 +91,27 @@ def test_out_of_date_is_accepted_only_within_the_grace_period(case_at, kind):
     assert result.status == "OutOfDate"
 
 
+def test_quoting_enclave_out_of_date_is_accepted_only_within_its_own_grace_period(case, kind):
+    isv_svn = 258
+    evidence = case.evidence(kind=kind, quote=case.quote_of_quoting_enclave(kind, isv_svn, 6))
+    accepted = {
+        "accepted_tcb_statuses": frozenset({"UpToDate", "OutOfDate"}),
+        "accepted_advisories": frozenset({"INTEL-SA-00615"}),
+        "platform_grace_days": 36500,
+    }
+
+    with pytest.raises(AttestationError, match="OutOfDate"):
+        case.verify(evidence)
+    with pytest.raises(AttestationError, match="grace"):
+        case.verify(evidence, policy=with_intel(case, **accepted, qe_grace_days=30))
+    unread = with_intel(case, **{**accepted, "accepted_advisories": frozenset()}, qe_grace_days=36500)
+    with pytest.raises(AttestationError, match="INTEL-SA-00615"):
+        case.verify(evidence, policy=unread)
+    result = case.verify(evidence, policy=with_intel(case, **accepted, qe_grace_days=36500))
+
+    assert result.advisories == ("INTEL-SA-00615",)
+
+
 def test_evaluation_data_number_below_the_floor_is_refused(case, kind):
     def evidence(number):
         issue = SimulatedIssue(now_utc_seconds=case.now, evaluation_data_number=number)

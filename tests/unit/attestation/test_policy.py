@@ -108,6 +108,7 @@ def test_every_member_of_the_policy_can_be_written(tmp_path):
 
     policy = load_policy(path)
 
+    assert policy == parse_policy_json(path.read_bytes())
     assert policy == VerifierPolicy(
         name="all",
         roots=(INTEL_SGX_ROOT, AMD_ROOTS[1]),

@@ -25,16 +25,16 @@ from heartify.attestation.dcap.platform_check import (
     marks_of,
     platform_ids_of,
 )
-from heartify.attestation.dcap.sgx_quote import SgxReportBody, parse_sgx_quote
+from heartify.attestation.dcap.same_report import check_same_domain, check_same_enclave
+from heartify.attestation.dcap.sgx_quote import parse_sgx_quote
 from heartify.attestation.dcap.sgx_report_check import check_sgx_attributes, check_sgx_configuration, check_sgx_version
-from heartify.attestation.dcap.td_quote import TdReportBody, parse_td_quote
+from heartify.attestation.dcap.td_quote import parse_td_quote
 from heartify.attestation.dcap.td_report_check import check_td_attributes, check_td_configuration, check_tdx_module
 from heartify.attestation.evidence_limits import parse_quote_hex
 from heartify.attestation.isolation import Isolation
 from heartify.attestation.policy import VerifierPolicy
 from heartify.attestation.result import AttestationResult
 from heartify.attestation.roots import TrustRoot, Vendor, check_kind_of_root
-from heartify.errors import AttestationError
 from heartify.protocol.evidence import Evidence, TeeKind
 
 
@@ -54,7 +54,7 @@ def verify_sgx(evidence: Evidence, policy: VerifierPolicy, now_utc_seconds: int,
     body = parse_sgx_quote(quote)
     # (5) to (10)
     accepted = _verify_signed_parts(quote, evidence.collateral, policy, now_utc_seconds, kind)
-    _check_same_enclave(body, accepted.claims)
+    check_same_enclave(body, accepted.claims)
     # (11) attributes, (12) version and configuration
     check_sgx_attributes(body, policy.sgx)
     check_sgx_version(body, policy.sgx)
@@ -69,7 +69,7 @@ def verify_tdx(evidence: Evidence, policy: VerifierPolicy, now_utc_seconds: int,
     quote, body = parse_td_quote(parse_quote_hex(evidence.quote_hex))
     # (5) to (10)
     accepted = _verify_signed_parts(quote, evidence.collateral, policy, now_utc_seconds, kind)
-    _check_same_domain(body, accepted.claims)
+    check_same_domain(body, accepted.claims)
     # (11) module and attributes, (12) configuration
     check_tdx_module(body)
     check_td_attributes(body, policy.tdx)
@@ -96,32 +96,6 @@ def _verify_signed_parts(
     # (10) age
     check_collateral_age(collateral, policy.maximum_collateral_age_days, now_utc_seconds)
     return _Accepted(root, claims, pck_authority_of(quote))
-
-
-def _check_same_enclave(body: SgxReportBody, claims: QuoteClaims) -> None:
-    verified = claims.report.SgxEnclave
-    if verified is None or (verified.mr_enclave, verified.report_data) != (
-        body.mr_enclave.hex(),
-        body.report_data.hex(),
-    ):
-        raise AttestationError("the quote library verified another report than the one parsed")
-
-
-def _check_same_domain(body: TdReportBody, claims: QuoteClaims) -> None:
-    verified = claims.report.TD10
-    parsed = (
-        body.attributes.to_bytes(8, "little"),
-        body.xfam.to_bytes(8, "little"),
-        body.mr_td,
-        body.mr_config_id,
-        body.rtmr0,
-        body.rtmr1,
-        body.rtmr2,
-        body.rtmr3,
-        body.report_data,
-    )
-    if verified is None or verified.values() != tuple(part.hex() for part in parsed):
-        raise AttestationError("the quote library verified another report than the one parsed")
 
 
 def _is_tdx(kind: TeeKind) -> bool:
