@@ -23,7 +23,8 @@ from heartify.protocol.evidence import Evidence, TeeKind
 from heartify.tee.confidential_vm.build import read_build
 from heartify.tee.confidential_vm.connection import Connector, VsockConnector, connect_to_guest
 from heartify.tee.confidential_vm.guest_image import GUEST_PORT
-from heartify.tee.confidential_vm.qemu import QEMU, VmHost, build_qemu_command
+from heartify.tee.confidential_vm.qemu import QEMU, build_qemu_command
+from heartify.tee.confidential_vm.vm_host import VmHost, load_vm_host
 from heartify.tee.gramine import start
 from heartify.tee.limits import EnclaveLimits
 from heartify.tee.running_enclave import RunningEnclave
@@ -34,7 +35,7 @@ START_SECONDS: Final = 120.0
 
 
 class ConfidentialVmLauncher:
-    """Starts the registered guest in a build's folder, see `build`.
+    """Starts the registered guest in a build's folder, see `build`; `host` is otherwise read from there, see `vm_host`.
 
     `log_file` takes QEMU's own errors. The memory is the guest's, which is measured, so limits that ask for more are
     refused; the processor time is enforced on QEMU. Raises InputError or EnclaveError for a build that isn't whole, and
@@ -52,7 +53,7 @@ class ConfidentialVmLauncher:
         log_file: Path | None = None,
     ) -> None:
         self._build = read_build(folder)
-        self._host = host or VmHost()
+        self._host = host or load_vm_host(folder)
         self._limits = limits or EnclaveLimits(memory_bytes=self._build.memory_bytes - GUEST_OVERHEAD_BYTES)
         self._connector = connector or VsockConnector()
         self._program = _find_program(program)

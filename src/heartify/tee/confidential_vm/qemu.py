@@ -8,33 +8,17 @@ Sources: QEMU, docs/system/i386/tdx.rst and amd-memory-encryption.rst (QEMU 10.1
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from heartify.errors import EnclaveError
 from heartify.protocol.evidence import TeeKind
 from heartify.tee.confidential_vm.build import GuestBuild
+from heartify.tee.confidential_vm.vm_host import VmHost
 
 QEMU: Final = "qemu-system-x86_64"
 # AMD 56860, GUEST_POLICY: bit 17 is always one, bit 16 allows threads of one core; debugging and migration stay off.
 _SNP_POLICY: Final = 1 << 17
 _SNP_POLICY_SMT: Final = 1 << 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VmHost:
-    """What differs between machines. `quoting_socket`: Intel's quote generation service, which TDX guests need.
-
-    `c_bit` and `reduced_physical_bits`: of SEV-SNP, from CPUID 8000001F. `allow_smt` lets an SEV-SNP guest start where
-    two threads share a core. `snp_processor` is the CPU model, which is measured.
-    """
-
-    quoting_socket: Path = Path("/var/run/tdx-qgs/qgs.socket")
-    c_bit: int = 51
-    reduced_physical_bits: int = 1
-    allow_smt: bool = False
-    snp_processor: str = "EPYC-v4"
 
 
 def build_qemu_command(program: str, build: GuestBuild, host: VmHost, *, cid: int, command_line: str) -> list[str]:
@@ -73,7 +57,7 @@ def _tee_arguments(build: GuestBuild, host: VmHost) -> list[str]:
             "id": "tee",
             # A page that the host takes away must be an error, never a silent exception that the guest handles.
             "sept-ve-disable": True,
-            "quote-generation-socket": {"type": "unix", "path": str(host.quoting_socket)},
+            "quote-generation-socket": {"type": "unix", "path": host.quoting_socket},
         }
         return [
             *("-cpu", "host"),

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from heartify.errors import EnclaveError
+from heartify.errors import EnclaveError, InputError
 from heartify.protocol.evidence import TeeKind
 from heartify.tee.confidential_vm.build import GuestBuild
-from heartify.tee.confidential_vm.qemu import VmHost, build_qemu_command
+from heartify.tee.confidential_vm.qemu import build_qemu_command
+from heartify.tee.confidential_vm.vm_host import VmHost, load_vm_host
 
 BUILD = GuestBuild(
     folder=Path("/guests/one"),
@@ -96,3 +97,19 @@ def test_reserved_address_is_refused(cid):
 def test_path_that_qemu_would_read_as_options_is_refused():
     with pytest.raises(EnclaveError, match="comma"):
         command(replace(BUILD, folder=Path("/guests/a,b")))
+
+
+def test_host_of_a_guest_is_read_from_its_folder(tmp_path):
+    assert load_vm_host(tmp_path) == VmHost()
+
+    (tmp_path / "host.json").write_text('{"c_bit": 47, "allow_smt": true}')
+
+    assert load_vm_host(tmp_path) == VmHost(c_bit=47, allow_smt=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"debug": true}', '{"snp_processor": "host,+x"}', '{"c_bit": "51"}'])
+def test_host_that_can_not_be_understood_is_refused(tmp_path, text):
+    (tmp_path / "host.json").write_text(text)
+
+    with pytest.raises(InputError, match=r"host\.json"):
+        load_vm_host(tmp_path)

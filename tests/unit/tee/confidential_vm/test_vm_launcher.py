@@ -69,10 +69,7 @@ def platform():
 def guest_files(tmp_path_factory):
     """The real image of a guest with a probe program, and its command line."""
     folder = tmp_path_factory.mktemp("guest-files")
-    image = build_enclave_image(
-        extra_app_files={"probe_guest.py": HERE / "probe_guest.py"},
-        distributions=["msgspec", "cryptography", "cffi", "rfc8785"],
-    )
+    image = build_enclave_image(extra_app_files={"probe_guest.py": HERE / "probe_guest.py"})
     write_guest_image(image, folder / "initrd")
     (folder / "cmdline").write_text(build_command_line(image, entry="probe_guest:main") + "\n")
     (folder / "kernel").write_text("not a kernel")
@@ -90,6 +87,8 @@ def launcher(guest_files, platform, tmp_path):
         guest_files, program=program, connector=UnixConnector(tmp_path), log_file=tmp_path / "log"
     ) as made:
         yield made
+    for root in tmp_path.glob("root-*"):
+        shutil.rmtree(root)  # an image each
 
 
 def ask(enclave, command, **fields):
@@ -223,6 +222,7 @@ def test_init_that_can_not_mount_or_listen_ends_without_a_word(guest_files, tmp_
         check=False,
     )
 
+    shutil.rmtree(tmp_path / "root")
     assert (done.stdout, done.stderr) == (b"", b"")
     # Within a PID namespace, the kernel switches "the machine" off by ending its init with this signal.
     assert done.returncode == -signal.SIGINT
