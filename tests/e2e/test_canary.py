@@ -60,6 +60,7 @@ class RecordedWorld(DemoWorld):
 
     frames: list[bytes]
     _end_pool: Any
+    _close_pool: Any
     _pool_service: RunningService
 
     def _start_pool(self) -> None:
@@ -75,7 +76,7 @@ class RecordedWorld(DemoWorld):
         worker._launch = lambda: RecordingEnclave(launch(), self.frames)
         self._pool_service = RunningService(started.service, port=port)
         self._pool_service.__enter__()
-        self._end_pool = started.run_in_thread()
+        self._end_pool, self._close_pool = started.run_in_thread(), started.close
 
     def _wait_for_services(self) -> None:
         for item in self.hospitals:
@@ -83,6 +84,7 @@ class RecordedWorld(DemoWorld):
 
     def close(self) -> None:
         self._end_pool()
+        self._close_pool()
         self._pool_service.__exit__()
         super().close()
 
