@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 
 EXIT_REFUSED = 70
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -54,12 +55,21 @@ def use_measured_paths_only(root: str) -> None:
 
 def serve(streams: StandardStreams, entry: str, attestation_folder: str) -> None:
     """Call the program with a channel and a quoter."""
+    # The text of a warning, or of an error in a finaliser, is made of values; what isn't shown needn't be made.
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = _say_nothing
     from heartify.enclave.channel import Channel
+    from heartify.enclave.lean_numpy import hide_unused_numpy
     from heartify.enclave.quoting.gramine import GramineQuoter
 
+    hide_unused_numpy()  # before the program imports scipy: the image has no more of numpy than it calls
     channel = Channel(streams)
     module, _, function = entry.partition(":")
     getattr(importlib.import_module(module), function)(channel, GramineQuoter(channel, attestation_folder))
+
+
+def _say_nothing(_unraisable: object) -> None:
+    """Stand for printing what a finaliser raised."""
 
 
 if __name__ == "__main__":

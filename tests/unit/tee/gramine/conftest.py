@@ -21,7 +21,7 @@ from heartify.tee.image_contents import build_enclave_image
 HERE = Path(__file__).parent
 OPTIONS = BuildOptions(size_class=size_class(1), app_version="0.1.0")
 PROGRAMS = ("gramine-manifest", "gramine-sgx-sign", "gramine-sgx", "gramine-direct")
-PROBE_DISTRIBUTIONS = ("cffi", "coincurve", "cryptography", "msgspec", "pycryptodome", "rfc8785")
+PROBE_DISTRIBUTIONS = ("cffi", "coincurve", "cryptography", "msgspec", "numpy", "pycryptodome", "rfc8785")
 SCRIPT = """#!{python}
 import sys
 from pathlib import Path

@@ -21,6 +21,17 @@ def probe(channel, quoter) -> None:
         channel.tell("answer", **COMMANDS[asked["do"]](asked, quoter))
 
 
+def run_and_tell(channel, quoter) -> None:
+    """Run the real program and tell how it failed, which it never tells itself."""
+    try:
+        from heartify.enclave.program import run_job
+
+        run_job(channel, quoter)
+    except Exception as exc:
+        code = exc.code.label if hasattr(exc, "code") else str(exc)
+        channel.tell("failed", error=type(exc).__name__, code=code, scipy="scipy.special" in sys.modules)
+
+
 def _look(asked, quoter):
     return {
         "argv": sys.argv,

@@ -15,8 +15,13 @@ from heartify.attestation.verifier import verify
 from heartify.errors import AttestationError, EnclaveError, IntegrityError, UsageError
 from heartify.protocol.canonical import to_hex
 from heartify.protocol.evidence import Evidence, TeeKind
+from heartify.protocol.size_class import size_class
+from heartify.tee.gramine.build import BuildOptions, sign_build, stage_build
 from heartify.tee.gramine.host_check import SgxHost
+from heartify.tee.gramine.image import adapt_image_to_gramine
+from heartify.tee.gramine.installation import GramineInstallation
 from heartify.tee.gramine.launcher import GramineSgxLauncher, UnsafeGramineDirectLauncher, stage_for_direct
+from heartify.tee.image_contents import build_enclave_image
 from heartify.tee.launcher import Launcher
 from heartify.tee.limits import EnclaveLimits
 
@@ -82,6 +87,21 @@ def test_the_program_runs_with_the_measured_arguments_files_and_environment(encl
     assert set(seen["environment"]) - {"LC_CTYPE"} == {
         *("ARROW_DEFAULT_MEMORY_POOL", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     }
+
+
+def test_the_enclave_program_and_its_numerics_load_from_the_real_image(tmp_path, on_path, key_file, sgx_host):
+    """A job that is none is refused by the program itself: it ran, numerics and all, and had nothing to sign."""
+    installation = GramineInstallation.find()
+    plain = build_enclave_image(extra_app_files={"gramine_probe.py": Path(__file__).with_name("gramine_probe.py")})
+    image = adapt_image_to_gramine(plain, installation.runtime_folder, entry="gramine_probe:run_and_tell")
+    options = BuildOptions(size_class=size_class(1), app_version="0.1.0")
+    stage_build(image, tmp_path / "build", installation.libos(), options)
+    build = sign_build(tmp_path / "build", key_file)
+
+    with GramineSgxLauncher(build.folder, host=sgx_host) as launcher, launcher.launch() as enclave:
+        told = ask(enclave, "nothing")
+
+    assert told == {"op": "failed", "error": "StudyFailedError", "code": "host-protocol", "scipy": True}
 
 
 def test_evidence_is_the_enclaves_and_binds_the_report_data(enclave, probe_build, platform):
