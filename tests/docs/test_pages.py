@@ -141,7 +141,7 @@ def test_the_units_start_commands_that_exist(project: Path, commands: dict[str, 
     for unit in units:
         settings = dict(re.findall(r"^(\w+)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE))
         words = settings["ExecStart"].split()
-        assert " ".join(words[1:3]) in commands, unit.name
+        assert {" ".join(words[1:3]), " ".join(words[1:4])} & set(commands), unit.name
         assert settings["NoNewPrivileges"] == "yes"
         assert settings["ProtectSystem"] == "strict"
         assert settings["LimitCORE"] == "0"
