@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 import warnings
-
-from heartify.enclave.lean_numpy import hide_unused_numpy
 
 EXIT_OK = 0
 EXIT_FAILED = 3
@@ -24,11 +23,11 @@ def main(channel_fd: int) -> None:
 
 def serve(channel_fd: int) -> int:
     """Run one job over the inherited socket and return the exit status."""
-    # A warning's text is made of values, and what isn't shown needn't be made.
+    # The text of a warning, or of an error in a finaliser, is made of values.
     warnings.simplefilter("ignore")
+    sys.unraisablehook = _say_nothing
     try:
-        # Late, because the statistics import scipy.
-        hide_unused_numpy()
+        # Late, so that a failing import is an exit status too.
         from heartify.enclave.channel import Channel
         from heartify.enclave.program import run_job
         from heartify.enclave.quoting.host import HostQuoter
@@ -39,3 +38,7 @@ def serve(channel_fd: int) -> int:
     except Exception:  # noqa: BLE001 - a traceback could hold patient values
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _say_nothing(_unraisable: object) -> None:
+    """Stand for printing what a finaliser raised."""

@@ -7,50 +7,30 @@ A broker that doesn't answer, or answers with anything that isn't its own signed
 from __future__ import annotations
 
 import dataclasses
-import secrets
 
 import msgspec
 
 from heartify.enclave.channel import Channel
+from heartify.enclave.column_keys import ColumnKeyring, take_column_keys
+from heartify.enclave.enclave_keys import EnclaveKeys
 from heartify.enclave.job import Hospital, Job
 from heartify.enclave.quoting.quoter import Quoter
 from heartify.errors import HeartifyError, IntegrityError
-from heartify.protocol.canonical import to_bytes, to_hex
+from heartify.protocol.canonical import to_bytes
 from heartify.protocol.eip712 import address, bytes32
 from heartify.protocol.evidence import Evidence
 from heartify.protocol.key_release import (
     Challenge,
     Release,
     ReleaseRequest,
-    parse_column_keys,
     release_digest,
     release_info,
     release_report_data,
 )
 from heartify.protocol.receipts import KeyReceipt
-from heartify.protocol.sealing import SEED_BYTES, SealingKey
-from heartify.protocol.signing import address_of, generate_private_key, sign_digest, verify_signer
+from heartify.protocol.signing import verify_signer
 
 _ATTEMPTS = 3
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class EnclaveKeys:
-    """One run's keys: HPKE for what comes in, secp256k1 for what is signed on the way out."""
-
-    sealing: SealingKey
-    signing_private_key: bytes
-    address: str
-
-    @classmethod
-    def generate(cls) -> EnclaveKeys:
-        """Make fresh keys from the system's randomness."""
-        private_key = generate_private_key()
-        return cls(SealingKey.from_seed(secrets.token_bytes(SEED_BYTES)), private_key, address_of(private_key))
-
-    def sign(self, digest: bytes) -> str:
-        """Sign a 32-byte digest."""
-        return sign_digest(self.signing_private_key, digest)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -58,13 +38,25 @@ class ReleasedKeys:
     """The column keys of one hospital."""
 
     hospital: Hospital
-    keys: dict[str, bytes]
+    keyring: ColumnKeyring
 
 
 def fetch_all_keys(channel: Channel, quoter: Quoter, job: Job, keys: EnclaveKeys) -> tuple[ReleasedKeys, ...]:
-    """Ask every hospital's broker; return the releases of those that gave theirs."""
-    released = (_fetch_keys(channel, quoter, job, keys, hospital) for hospital in job.hospitals)
-    return tuple(item for item in released if item is not None)
+    """Ask every hospital's broker; return the releases of those that gave theirs. The caller wipes their keys.
+
+    Raises:
+        StudyFailedError: the host broke the protocol; keys that had come are wiped.
+    """
+    released: list[ReleasedKeys] = []
+    try:
+        for hospital in job.hospitals:
+            item = _fetch_keys(channel, quoter, job, keys, hospital)
+            released += [] if item is None else [item]
+    except BaseException:
+        for item in released:
+            item.keyring.wipe()
+        raise
+    return tuple(released)
 
 
 def _fetch_keys(
@@ -105,7 +97,7 @@ def _bound_data(job: Job, keys: EnclaveKeys, challenge: Challenge) -> bytes:
         plan_digest=job.deal.planDigest,
         broker=challenge.broker,
         nonce=challenge.nonce,
-        encryption_public_key=to_hex(keys.sealing.public_key),
+        encryption_public_key=keys.encryption_public_key,
         enclave=keys.address,
     )
 
@@ -118,7 +110,7 @@ def _release(
         deal=job.deal.to_json(),
         plan=job.plan_json,
         dataset_version=hospital.grant.datasetVersion,
-        encryption_public_key=to_hex(keys.sealing.public_key),
+        encryption_public_key=keys.encryption_public_key,
         enclave=keys.address,
         evidence=evidence,
     )
@@ -128,14 +120,15 @@ def _release(
 
 def _open_release(
     job: Job, keys: EnclaveKeys, hospital: Hospital, challenge: Challenge, release: Release
-) -> dict[str, bytes]:
+) -> ColumnKeyring:
     broker, version = hospital.grant.broker, hospital.grant.datasetVersion
     sealed = to_bytes(release.sealed_keys)
     info = release_info(job.domain, job.deal_id, version, broker, challenge.nonce, keys.address)
     verify_signer(release_digest(info, sealed), release.release_signature, broker, "the key release")
     receipt = KeyReceipt(deal=bytes32(job.deal_id), datasetVersion=version, enclave=address(keys.address))
     verify_signer(receipt.digest(job.domain), release.key_receipt_signature, broker, "the key receipt")
-    column_keys = parse_column_keys(keys.sealing.open(sealed, info))
-    if missing := set(job.plan.columns()) - set(column_keys):
+    keyring = take_column_keys(keys.open(sealed, info), version)
+    if missing := set(job.plan.columns()) - set(keyring.views()):
+        keyring.wipe()
         raise IntegrityError(f"the release lacks {len(missing)} of the plan's columns")
-    return column_keys
+    return keyring

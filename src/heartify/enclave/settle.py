@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from heartify.enclave.enclave_keys import EnclaveKeys
 from heartify.enclave.job import JobIdentity
-from heartify.enclave.keys import EnclaveKeys
 from heartify.protocol.bundle import NO_RESULT
 from heartify.protocol.canonical import sha256_digest
 from heartify.protocol.eip712 import bytes32, uint256

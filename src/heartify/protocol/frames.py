@@ -41,14 +41,21 @@ def encode_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
     return _LENGTHS.pack(len(head), len(body)) + head + body
 
 
-def read_frame(recv_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
+def read_frame(
+    recv_exactly: Callable[[int], bytes],
+    *,
+    max_header_bytes: int = MAX_HEADER_BYTES,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> tuple[dict[str, Any], bytes]:
     """Read one frame through a function that returns exactly the asked number of bytes or raises.
+
+    A reader that knows what it asked for gives tighter limits, and then takes no memory for more.
 
     Raises:
         DocumentError: a length is over its limit, or the header isn't a JSON object or nested too deeply.
     """
     header_length, body_length = _LENGTHS.unpack(recv_exactly(_LENGTHS.size))
-    _check_lengths(header_length, body_length)
+    _check_lengths(header_length, body_length, max_header_bytes, max_body_bytes)
     head = recv_exactly(header_length)
     check_nesting(head, "a frame's header")
     try:
@@ -73,6 +80,6 @@ def receive_exactly(receive: Callable[[int], bytes], count: int) -> bytes:
     return bytes(parts)
 
 
-def _check_lengths(header: int, body: int) -> None:
-    if header > MAX_HEADER_BYTES or body > MAX_BODY_BYTES:
+def _check_lengths(header: int, body: int, max_header: int = MAX_HEADER_BYTES, max_body: int = MAX_BODY_BYTES) -> None:
+    if header > max_header or body > max_body:
         raise DocumentError(f"a frame of {header} + {body} bytes is over the limits")

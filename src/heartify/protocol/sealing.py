@@ -34,10 +34,17 @@ class SealingKey:
         if len(seed) != SEED_BYTES:
             raise IntegrityError(f"a sealing seed must have {SEED_BYTES} bytes")
         material = HKDF(hashes.SHA256(), 96, salt=None, info=b"heartify/sealing-key/v1").derive(seed)
-        mlkem, curve = (
-            MLKEM768PrivateKey.from_seed_bytes(material[:64]),
-            X25519PrivateKey.from_private_bytes(material[64:]),
+        return cls._of(
+            MLKEM768PrivateKey.from_seed_bytes(material[:64]), X25519PrivateKey.from_private_bytes(material[64:])
         )
+
+    @classmethod
+    def generate(cls) -> SealingKey:
+        """Make a key pair that no seed gives again; its secret parts never leave the library's memory."""
+        return cls._of(MLKEM768PrivateKey.generate(), X25519PrivateKey.generate())
+
+    @classmethod
+    def _of(cls, mlkem: MLKEM768PrivateKey, curve: X25519PrivateKey) -> SealingKey:
         public = mlkem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
         return cls(hpke.MLKEM768X25519PrivateKey(mlkem, curve), public)
 

@@ -9,19 +9,20 @@ from heartify.errors import DocumentError
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SizeClass:
-    """Hard limits of one run."""
+    """Hard limits of one run. `max_cells` is rows times columns that the plan reads, over all hospitals of the deal."""
 
     number: int
     name: str
     max_rows: int
+    max_cells: int
     max_memory_bytes: int
     max_seconds: int
 
 
 SIZE_CLASSES = (
-    SizeClass(1, "small", 1_000_000, 4 * 2**30, 600),
-    SizeClass(2, "medium", 20_000_000, 12 * 2**30, 3600),
-    SizeClass(3, "large", 100_000_000, 48 * 2**30, 6 * 3600),
+    SizeClass(1, "small", 1_000_000, 128_000_000, 4 * 2**30, 600),
+    SizeClass(2, "medium", 20_000_000, 512_000_000, 12 * 2**30, 3600),
+    SizeClass(3, "large", 100_000_000, 2_048_000_000, 48 * 2**30, 6 * 3600),
 )
 
 

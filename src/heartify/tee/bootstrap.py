@@ -21,6 +21,10 @@ EXIT_REFUSED = 70
 EXIT_HOST_GONE = 71
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 4, 22, 2
 _FILTER_LIMIT_BYTES = 65536
+# <sys/mman.h>: what is mapped now, what is mapped later, each page once it is touched.
+_LOCK_EVERYTHING = 1 | 2 | 4
+# From this share of the processor time on the enclave is told, and can still sign that it ran out of it.
+_TOLD_AT = 0.95
 
 
 class _FilterProgram(ctypes.Structure):
@@ -40,8 +44,32 @@ def _use_measured_paths_only() -> None:
 def _limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (max(1, int(cpu_seconds * _TOLD_AT)), cpu_seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _lock_memory(libc: Any, memory_bytes: int) -> bool:
+    """Keep every page out of swap; only where all that may be mapped may be locked, or else mapping would fail later.
+
+    Says whether it is in force.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if most != resource.RLIM_INFINITY and most < memory_bytes:
+        return False
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (most, most))
+    return bool(libc.mlockall(_LOCK_EVERYTHING) == 0)
+
+
+def _hide_files() -> bool:
+    """Leave the image readable, and the folder that system libraries are loaded from; says whether that is in force."""
+    folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    sys.path.insert(0, folder)
+    try:
+        landlock = importlib.import_module("landlock")
+    finally:
+        sys.path.remove(folder)
+    readable = {os.path.dirname(folder), *os.environ.get("LD_LIBRARY_PATH", "").split(":")} - {""}  # noqa: PTH120
+    return bool(landlock.restrict(sorted(readable)))
 
 
 def _become(user_id: int) -> None:
@@ -85,11 +113,15 @@ def _run(options: dict[str, Any]) -> None:
     if options["user_id"] is not None:
         _become(int(options["user_id"]))
     _forbid_tracing(libc)
-    # The filter is inherited by every thread that starts after this line.
+    # All of these are inherited by every thread that starts after them, and hold before any enclave code runs.
+    measures = {
+        "memory_locked": _lock_memory(libc, int(options["memory_bytes"])),
+        "landlock": _hide_files(),
+        "filter": options["filter_fd"] is not None,
+    }
     if options["filter_fd"] is not None:
         _install_filter(libc, int(options["filter_fd"]))
     if options.get("status_fd") is not None:
-        measures = {"landlock": False, "memory_locked": False, "filter": options["filter_fd"] is not None}
         _report_what_is_in_force(int(options["status_fd"]), measures)
     threading.Thread(target=_die_when_host_goes, args=(os.dup(channel_fd),), daemon=True).start()
     module, _, function = str(options["entry"]).partition(":")

@@ -57,6 +57,7 @@ ENCLAVE_DISTRIBUTIONS = (
     "scipy",
 )
 BOOTSTRAP_FILE = "bootstrap.py"
+_BOOTSTRAP_FILES = (BOOTSTRAP_FILE, "landlock.py")
 
 
 def build_enclave_image(
@@ -84,7 +85,7 @@ def build_enclave_image(
         *(ImageFile(FileRole.SYSTEM, name, path) for name, path in libraries.items()),
         *_heartify_files(),
         *(ImageFile(FileRole.APP, name, path) for name, path in extra_app_files.items()),
-        ImageFile(FileRole.BOOTSTRAP, BOOTSTRAP_FILE, Path(__file__).with_name(BOOTSTRAP_FILE)),
+        *(ImageFile(FileRole.BOOTSTRAP, name, Path(__file__).with_name(name)) for name in _BOOTSTRAP_FILES),
     ]
     return EnclaveImage(tuple(sorted(files)), entry, platform.python_version(), str(loader.parent))
 

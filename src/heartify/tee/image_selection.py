@@ -159,6 +159,7 @@ STANDARD_LIBRARY_EXTENSIONS = frozenset(
         "binascii",
         "fcntl",
         "math",
+        "mmap",
         "resource",
         "select",
         "zlib",

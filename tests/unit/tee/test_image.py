@@ -47,7 +47,7 @@ def test_image_holds_no_bytecode_test_or_header(image):
 
 def test_image_holds_what_an_enclave_runs(image):
     assert names(image, FileRole.INTERPRETER) == ["python3"]
-    assert names(image, FileRole.BOOTSTRAP) == ["bootstrap.py"]
+    assert names(image, FileRole.BOOTSTRAP) == ["bootstrap.py", "landlock.py"]
     ours = set(names(image, FileRole.APP))
     assert {"heartify/__init__.py", "heartify/errors.py", "heartify/protocol/frames.py"} <= ours
     for library in ("numpy/", "scipy/", "cryptography/", "coincurve/", "Crypto/", "msgspec/", "rfc8785/"):

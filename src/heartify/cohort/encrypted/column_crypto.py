@@ -30,6 +30,9 @@ SALT_BYTES = 32
 TAG_BYTES = 16
 MAX_PARTS = 2**32
 
+Key = bytes | memoryview
+"""A key as its owner keeps it: a view where it is to be overwritten after use."""
+
 
 def column_key(master_key: bytes, *, dataset: bytes, version_nonce: bytes, column: str) -> bytes:
     """Derive the AES-256 key of one column of one version.
@@ -80,11 +83,15 @@ class FileCipher:
 
     __slots__ = ("_aead", "_after", "_before")
 
-    def __init__(self, column_key: bytes, salt: bytes, place: FilePlace) -> None:
+    def __init__(self, column_key: Key, salt: bytes, place: FilePlace) -> None:
         _check_length("column-key", column_key, KEY_BYTES)
         _check_length("file-salt", salt, SALT_BYTES)
         info = length_prefixed(DATASET_FORMAT, b"file key")
-        self._aead = AESGCM(HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(column_key))
+        file_key = bytearray(KEY_BYTES)
+        HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=info).derive_into(column_key, file_key)
+        self._aead = AESGCM(file_key)
+        # The cipher has its own copy, in memory that OpenSSL clears when the cipher is let go.
+        file_key[:] = bytes(KEY_BYTES)
         binding = _binding(place.dataset, place.version_nonce, place.column)
         self._before = length_prefixed(*binding, place.part.to_bytes(4, "big"))
         self._after = length_prefixed(place.form_tag)
@@ -115,6 +122,6 @@ def _binding(dataset: bytes, version_nonce: bytes, column: str) -> tuple[bytes, 
     return DATASET_FORMAT, dataset, version_nonce, column.encode("utf-8")
 
 
-def _check_length(what: str, value: bytes, length: int) -> None:
+def _check_length(what: str, value: Key, length: int) -> None:
     if len(value) != length:
         raise IntegrityError(f"{what}: expected {length} bytes, got {len(value)}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from heartify.cohort.encrypted.bit_planes import packed_bytes
-from heartify.cohort.encrypted.column_crypto import SALT_BYTES, TAG_BYTES, FileCipher, FilePlace
+from heartify.cohort.encrypted.column_crypto import SALT_BYTES, TAG_BYTES, FileCipher, FilePlace, Key
 from heartify.cohort.encrypted.stored_form import StoredForm
 from heartify.errors import IntegrityError
 from heartify.protocol.manifest import ROW_GROUP_ROWS, padded_row_count
@@ -74,7 +74,7 @@ class OpenColumnFile:
 
 
 def open_column_file(
-    read: ReadRange, column_key: bytes, place: FilePlace, form: StoredForm, padded_rows: int
+    read: ReadRange, column_key: Key, place: FilePlace, form: StoredForm, padded_rows: int
 ) -> OpenColumnFile:
     """Check the magic, derive the file's key and open the row count.
 

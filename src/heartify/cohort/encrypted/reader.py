@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heartify.cohort.encrypted.bit_planes import Workspace
-from heartify.cohort.encrypted.column_crypto import KEY_BYTES, FilePlace
+from heartify.cohort.encrypted.column_crypto import KEY_BYTES, FilePlace, Key
 from heartify.cohort.encrypted.column_file import (
     OpenColumnFile,
     ReadRange,
@@ -49,7 +49,7 @@ class GrantedColumn:
     column: Column
     form: StoredForm
     files: tuple[ColumnFile, ...]
-    key: bytes = field(repr=False)
+    key: Key = field(repr=False)
 
     @property
     def value_bytes(self) -> int:
@@ -67,7 +67,7 @@ def read_columns(
     manifest: Manifest,
     dictionary: DataDictionary,
     columns: Sequence[str],
-    keys: Mapping[str, bytes],
+    keys: Mapping[str, Key],
     fetch: Fetch,
 ) -> dict[str, ColumnArray]:
     """Read whole columns: name -> array of shape (rows,), aligned over columns.
@@ -90,7 +90,7 @@ def iterate_parts(
     manifest: Manifest,
     dictionary: DataDictionary,
     columns: Sequence[str],
-    keys: Mapping[str, bytes],
+    keys: Mapping[str, Key],
     fetch: Fetch,
 ) -> Iterator[dict[str, ColumnArray]]:
     """Yield the columns part by part in lockstep, so that memory is bounded by one part of the chosen columns.
@@ -111,7 +111,7 @@ def check_request(
     manifest: Manifest,
     dictionary: DataDictionary,
     columns: Sequence[str],
-    keys: Mapping[str, bytes],
+    keys: Mapping[str, Key],
     *,
     max_array_bytes: int | None = None,
 ) -> tuple[GrantedColumn, ...]:

@@ -6,10 +6,12 @@ the probe's report on what the process had loaded, and all that it wrote to its 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -164,11 +166,12 @@ def cohort_columns() -> dict[str, dict[str, np.ndarray[Any, Any]]]:
 
 @dataclasses.dataclass(frozen=True)
 class ProcessRun:
-    """What a process left: the frames it sent, the probe's report, its exit status, output, and status line."""
+    """What a process left: the frames it sent, the probe's report, what /proc showed, how it ended, what it printed."""
 
     frames: list[tuple[dict[str, Any], bytes]]
     host: Any
     report: dict[str, Any]
+    seen: dict[str, str]
     exit_status: int
     output: bytes
     status_line: bytes
@@ -188,6 +191,12 @@ def probed_image(tmp_path_factory) -> ImageCopy:
     probe = Path(__file__).with_name("process_probe.py")
     image = build_enclave_image(entry="process_probe:main", extra_app_files={"process_probe.py": probe})
     return copy_image(image, tmp_path_factory.mktemp("probed") / "image")
+
+
+def allow_locking() -> None:
+    """Let a process lock all its memory where the machine lets us say so, as a launcher does."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 @pytest.fixture(scope="session")
@@ -224,18 +233,29 @@ def run_image(probed_image: ImageCopy, world: Any) -> Callable[..., ProcessRun]:
                 **(environment or {}),
             },
             cwd="/",
+            preexec_fn=allow_locking,  # noqa: PLW1509 - it makes one system call
         )
         enclave_end.close()
         os.close(status_write)
+        seen: dict[str, str] = {}
+
+        def look(*_: Any) -> bytes:
+            # The process waits for the one byte of the answer.
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            seen.update(line.split(":", 1) for line in lines)
+            limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+            seen["hard lock limit"] = next(line.split()[4] for line in limits if line.startswith("Max locked memory"))
+            return b"."
+
         with host_end:
-            host = host_kind(of, host_end, {**(lies or {}), "report": lambda *_: b""})
+            host = host_kind(of, host_end, {**(lies or {}), "report": look})
             host.serve(of.documents())
         output, _ = process.communicate(timeout=60)
         with os.fdopen(status_read, "rb") as pipe:
             status_line = pipe.read()
         report = next((header for header, _ in host.frames if header["op"] == "report"), {})
         frames = [frame for frame in host.frames if frame[0]["op"] != "report"]
-        return ProcessRun(frames, host, report, process.returncode, output, status_line)
+        return ProcessRun(frames, host, report, seen, process.returncode, output, status_line)
 
     return run
 

@@ -4,10 +4,12 @@ It lies in the image of a test beside the product's files and runs inside the en
 """
 
 # The process has no pathlib.
-# ruff: noqa: PTH100, PTH117, PTH120
+# ruff: noqa: PTH100, PTH117, PTH120, PTH208
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import socket
 import sys
 
@@ -19,8 +21,30 @@ def main(channel_fd: int) -> None:
     copy = os.dup(channel_fd)
     status = serve(channel_fd)
     with socket.socket(fileno=copy) as channel:
-        channel.sendall(encode_frame({"op": "report", "status": status, "files": loaded_files()}))
+        channel.sendall(encode_frame({"op": "report", "status": status, **describe()}))
+        channel.recv(1)  # until the host has looked at the process
     os._exit(status)
+
+
+OUTSIDE = ("/etc/passwd", "/etc/hostname", "/proc/self/status", "/proc/self/environ", "/usr/bin/env", "/", "/tmp")
+
+
+def describe() -> dict[str, object]:
+    libc = ctypes.CDLL(None)
+    return {
+        "files": loaded_files(),
+        "core_limit": list(resource.getrlimit(resource.RLIMIT_CORE)),
+        "dumpable": libc.prctl(3, 0, 0, 0, 0),
+        "readable": [path for path in OUTSIDE if can_read(path)],
+    }
+
+
+def can_read(path: str) -> bool:
+    try:
+        os.listdir(path) if path in {"/", "/tmp"} else os.close(os.open(path, os.O_RDONLY))
+    except PermissionError:
+        return False
+    return True
 
 
 def loaded_files() -> dict[str, str]:
