@@ -1,7 +1,7 @@
 """One Gramine process: started in a build's folder, with one socket behind stdin and stdout, and dead with its host.
 
-Gramine itself runs outside the enclave and is not trusted; its own messages go to stderr, hence to a log file or
-nowhere. Nothing of the pool's environment reaches it.
+Gramine itself runs outside the enclave and is not trusted; its own messages go to stderr, where nothing of the program
+inside goes. Nothing of the pool's environment reaches it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from heartify.tee.limits import EnclaveLimits
 class GramineProcesses:
     """Starts processes of one program, `gramine-sgx` or `gramine-direct`, for the build in `folder`.
 
-    `log_file` takes Gramine's own errors, such as why the hardware refused an enclave.
+    `log_file` takes Gramine's own errors, such as why the hardware refused an enclave; else they go where this
+    process's do, as a service's to the journal.
     """
 
     def __init__(self, program: str, folder: Path, log_file: Path | None) -> None:
@@ -59,7 +60,7 @@ class GramineProcesses:
             [*starter, self._program, NAME],
             stdin=channel_fd,
             stdout=channel_fd,
-            stderr=subprocess.DEVNULL if log is None else log,
+            stderr=log,
             env={"PATH": os.defpath},
             cwd=self._folder,
             start_new_session=True,
