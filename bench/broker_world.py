@@ -21,6 +21,7 @@ from heartify.broker.database import open_database
 from heartify.broker.kek.seed_kek import SeedKek
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
 from heartify.broker.rate_limits import RateLimits
+from heartify.broker.rollback import Anchor
 from heartify.broker.service import build_broker_service
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
@@ -81,6 +82,12 @@ class OpenChain:
 
     def time_utc_seconds(self) -> int:
         return int(time.time())
+
+    def matched_block(self, _deal: str) -> int:
+        return 1
+
+    def audit_anchor(self, _broker: str) -> Anchor:
+        return Anchor(0, "0x" + "00" * 32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from heartify.broker.rollback import Anchor
 from heartify.chain.deployment import Deployment
 from heartify.chain.market import MarketClient
 from heartify.chain.registry import RegistryClient
@@ -22,6 +23,12 @@ class ChainView(Protocol):
 
     def time_utc_seconds(self) -> int:
         """Return the chain's clock."""
+
+    def matched_block(self, deal: str) -> int:
+        """Return the block in which a deal was matched."""
+
+    def audit_anchor(self, broker: str) -> Anchor:
+        """Return the newest anchor of a broker's audit log, in the newest block."""
 
 
 class NodeChainView:
@@ -43,3 +50,12 @@ class NodeChainView:
     def time_utc_seconds(self) -> int:
         """Return the newest block's time."""
         return self._connection.time_utc_seconds()
+
+    def matched_block(self, deal: str) -> int:
+        """Return the block of the deal's match, searched from the market's first block."""
+        return self._market.find_deal(deal).place.block_number
+
+    def audit_anchor(self, broker: str) -> Anchor:
+        """Return the newest anchor; a new one counts at once."""
+        found = self._registry.audit_anchor(broker, block="latest")
+        return Anchor(found.sequence, found.head)

@@ -21,6 +21,8 @@ from heartify.broker.challenges import Challenges, PendingChallenge
 from heartify.broker.deal_on_chain import check_deal_open
 from heartify.broker.obligation import Obligation, Progress
 from heartify.broker.requester_rules import check_requester
+from heartify.broker.restore_guard import check_not_before_restore, restored_block
+from heartify.broker.rollback import check_against_anchor
 from heartify.broker.sealed_release import ReleaseSigner, seal_release
 from heartify.broker.store import BrokerStore, HeldVersion
 from heartify.broker.use_counter import Use
@@ -105,11 +107,11 @@ class KeyBroker:
         """Release the column keys for a deal to an attested enclave. Obligations, in this order:
 
         1. The challenge is this broker's, for the deal of the request, fresh and unused; it is used up now.
-        2. The broker isn't paused.
+        2. The broker isn't paused, and its audit log continues the anchor on chain: nobody put an old database back.
         3. The deal names this broker for a version that it holds and hasn't revoked, under a grant of
            these terms that isn't revoked either.
         4. The chain, at a final block of the hospital's own node, says that the deal is open; its deadline lies ahead;
-           the version is live there; the clocks agree.
+           the version is live there; the clocks agree; it was matched after the broker's last restore.
         5. The hospital's rules let this requester have keys.
         6. The plan is the deal's plan, the grant's policy permits it, and it fits the dictionary.
         7. The hospital itself approved the deal's app release for the deal's TEE kind.
@@ -147,13 +149,13 @@ class KeyBroker:
         progress.concerns(deal_id, request.dataset_version)
         pending = self._challenges.take(request.session, deal_id)  # 1
         progress.reached(Obligation.STANDING)
-        self._store.pause.check()  # 2
+        self._check_standing()  # 2
         progress.reached(Obligation.GRANT)
         grant = self._grant_of(deal, request.dataset_version)  # 3
         held = self._store.live_version(grant.datasetVersion)
         policy = self._store.live_policy(deal, grant)
         progress.reached(Obligation.CHAIN)
-        self._check_chain(deal_id, deal, grant)  # 4
+        matched_block = self._check_chain(deal_id, deal, grant)  # 4
         progress.reached(Obligation.REQUESTER)
         self._check_requester(deal_id, deal)  # 5
         progress.reached(Obligation.PLAN)
@@ -170,8 +172,14 @@ class KeyBroker:
         release = self._seal(request, pending, held, plan)  # 10
         progress.reached(Obligation.COUNTER)
         use = _use_of(request, deal, pending, result, release)
-        self._store.uses.count(use, self._settings.releases_per_deal)  # 11
+        self._store.uses.count(use, self._settings.releases_per_deal, matched_block=matched_block)  # 11
         return release
+
+    def _check_standing(self) -> None:
+        self._store.pause.check()
+        anchor = self._chain.audit_anchor(self.address)
+        with self._store.engine.connect() as connection:
+            check_against_anchor(connection, anchor)
 
     def _grant_of(self, deal: Deal, version: str) -> DealGrant:
         for grant in deal.grants:
@@ -179,11 +187,19 @@ class KeyBroker:
                 return grant
         raise PolicyError(f"the deal does not name this broker for the dataset version {version}")
 
-    def _check_chain(self, deal_id: str, deal: Deal, grant: DealGrant) -> None:
+    def _check_chain(self, deal_id: str, deal: Deal, grant: DealGrant) -> int | None:
+        """Check the deal on chain; after a restore, return the block of its match."""
         idle = self._settings.chain_may_idle
         check_deal_open(self._chain, deal_id, int(deal.deadline), self._clock(), chain_may_idle=idle)
         if not self._chain.is_version_live(grant.datasetVersion):
             raise PolicyError(f"the dataset version {grant.datasetVersion} is paused or withdrawn on chain")
+        with self._store.engine.connect() as connection:
+            restored = restored_block(connection)
+        if restored is None:
+            return None
+        matched = self._chain.matched_block(deal_id)
+        check_not_before_restore(matched, restored)
+        return matched
 
     def _check_requester(self, deal_id: str, deal: Deal) -> None:
         def deals_since(since: int) -> int:

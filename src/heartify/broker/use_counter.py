@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from heartify.broker import database as db
 from heartify.broker.audit.entry import AuditEvent
 from heartify.broker.audit.log import append
+from heartify.broker.restore_guard import check_not_before_restore, restored_block
 from heartify.errors import PolicyError
 
 
@@ -59,13 +60,20 @@ class UseCounter:
         self._engine = engine
         self._clock = clock
 
-    def count(self, use: Use, limit: int) -> CountedUse:
+    def count(self, use: Use, limit: int, *, matched_block: int | None = None) -> CountedUse:
         """Count a use and write its audit entry, both or neither; when this returns, they are on disk.
 
+        `matched_block` is the block of the deal's match; it must be given when the broker was restored ever.
+
         Raises:
-            PolicyError: the deal has used up its `limit` of uses, or this enclave came with another key before.
+            PolicyError: the deal has used up its `limit` of uses, this enclave came with another key before, or the
+                deal was matched before the broker's last restore.
         """
         with db.writing(self._engine) as connection:
+            restored = restored_block(connection)
+            if restored is not None:
+                # None: restored between the check of the chain and now.
+                check_not_before_restore(0 if matched_block is None else matched_block, restored)
             known = _all(connection, use.deal, use.version)
             counted = next((item for item in known if item.enclave == use.enclave), None)
             if counted is None:

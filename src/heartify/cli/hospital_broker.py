@@ -20,7 +20,7 @@ from heartify.cli import hospital_broker_control, hospital_broker_rules, hospita
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say
 from heartify.errors import UsageError
-from heartify.hospital.broker import build_key_broker
+from heartify.hospital.broker import build_hospital_broker
 from heartify.hospital.home import HospitalHome
 from heartify.hospital.state_lock import using_state
 from heartify.party.http_service import bind, serve
@@ -105,10 +105,12 @@ def run(
     tls = choose_tls(tls_certificate, tls_key)
     listener = bind(host, port if port is not None else url.port or 80)
     with using_state(home):  # while it runs, no rotation of its key and no restore
-        key_broker = build_key_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
-        say(f"key broker {key_broker.address} listens on {host}:{listener.getsockname()[1]}")
-        service = build_broker_service(key_broker, RateLimits(a_client=f"{requests_per_minute}/minute"))
-        serve(service, listener, tls, trusted_proxies=trusted_proxies)
+        built = build_hospital_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
+        rates = RateLimits(a_client=f"{requests_per_minute}/minute")
+        service = build_broker_service(built.broker, rates, built.anchoring.newest)
+        with built.running():
+            say(f"key broker {built.broker.address} listens on {host}:{listener.getsockname()[1]}")
+            serve(service, listener, tls, trusted_proxies=trusted_proxies)
 
 
 app.registered_commands.extend(hospital_broker_control.app.registered_commands)

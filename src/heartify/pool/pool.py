@@ -26,6 +26,7 @@ from heartify.party.app_release import deployed_app_release
 from heartify.party.home import store_document, write_atomically
 from heartify.party.keystore import create_account, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
+from heartify.pool.collateral import PoolCollateral
 from heartify.pool.home import LastStart, PoolHome, PoolSettings
 from heartify.pool.service import build_pool_service
 from heartify.pool.work_orders import WorkOrder, WorkOrders
@@ -126,7 +127,8 @@ class Pool:
         orders.requeue_interrupted()
         stores = read_store_access(os.environ, embedded=access.deployment.embedded)
         cache = VerifiedCache(self.home.store_cache_folder, CACHE_BYTES)
-        worker = Worker(orders, access.market, access.registry, app_release, launcher.launch, stores, cache)
+        collateral = PoolCollateral.load(self.home.path)
+        worker = Worker(orders, access.market, access.registry, app_release, launcher.launch, stores, cache, collateral)
         service = build_pool_service(orders, access.market, settings.account, launcher.isolation)
         return StartedPool(service, Rounds(access, settings, orders, worker), launcher)
 

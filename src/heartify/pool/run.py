@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from heartify.errors import EnclaveError, HeartifyError, IntegrityError
-from heartify.pool.courier import Courier, EnclaveChannel, Ending
+from heartify.pool.courier import Courier, EnclaveChannel, Ending, QuoteCollateral
 from heartify.pool.documents import GrantAccess
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.bundle import Receipt, ResultBundle
@@ -46,7 +46,12 @@ class Task:
 
 
 def run_in_enclave(
-    enclave: EnclaveChannel, task: Task, *, timeout_seconds: float, report: Callable[[str], None]
+    enclave: EnclaveChannel,
+    task: Task,
+    *,
+    timeout_seconds: float,
+    report: Callable[[str], None],
+    collateral: QuoteCollateral | None = None,
 ) -> tuple[ResultBundle, dict[int, str]]:
     """Run a study; return the bundle, and for each grant that gave no keys the reason that the host saw.
 
@@ -56,7 +61,7 @@ def run_in_enclave(
     domain, deal = task.domain, task.deal
     deal_id = deal.deal_id(domain)
     enclave.send_frame({"op": "job", **_job(task)})
-    ending = Courier(enclave, deal_id, task.grants, report).serve(timeout_seconds)
+    ending = Courier(enclave, deal_id, task.grants, report, collateral=collateral).serve(timeout_seconds)
     said, settlement = _check_ending(ending, domain, deal)
     receipt = Receipt(
         simulated=TeeKind(deal.teeKind).is_simulated,

@@ -14,6 +14,7 @@ from heartify.chain.registry import RegistryClient
 from heartify.cohort.storage.store_access import StoreAccess
 from heartify.cohort.storage.verified_cache import VerifiedCache
 from heartify.errors import ChainError, EnclaveError, HeartifyError, IntegrityError, PolicyError, RevertError
+from heartify.pool.courier import QuoteCollateral
 from heartify.pool.documents import GrantAccess, check_plan_for, locate_grants
 from heartify.pool.run import Task, key_receipt_signatures, run_in_enclave
 from heartify.pool.work_orders import State, WorkOrder, WorkOrders
@@ -27,6 +28,7 @@ from heartify.protocol.plan import parse_plan
 from heartify.protocol.receipts import Settlement
 from heartify.protocol.size_class import size_class
 from heartify.tee.launcher import Enclave
+from heartify.tee.limits import EnclaveLimits
 
 log = logging.getLogger("heartify.pool")
 
@@ -35,7 +37,10 @@ _SETTLED_STATES = (DealState.DELIVERED, DealState.WITHHELD, DealState.FAILED)
 
 
 class Worker:
-    """Runs work orders in enclaves that `launch` starts; `stores` says where addresses of the chain may lead."""
+    """Runs work orders in enclaves that `launch` starts within the limits of the deal's size class.
+
+    `stores` says where addresses of the chain may lead, `collateral` where that of hardware's quotes comes from.
+    """
 
     def __init__(
         self,
@@ -43,9 +48,10 @@ class Worker:
         market: MarketClient,
         registry: RegistryClient,
         app_release: AppRelease,
-        launch: Callable[[], Enclave],
+        launch: Callable[[EnclaveLimits], Enclave],
         stores: StoreAccess | None = None,
         cache: VerifiedCache | None = None,
+        collateral: QuoteCollateral | None = None,
     ) -> None:
         self._orders = orders
         self._market = market
@@ -54,6 +60,7 @@ class Worker:
         self._launch = launch
         self._stores = stores
         self._cache = cache
+        self._collateral = collateral
 
     def work(self) -> int:
         """Run every queued work order, settle or concede what is ready; return how many were touched."""
@@ -91,12 +98,13 @@ class Worker:
         if deal.appRelease != self._app_release.release_id():
             raise PolicyError("the deal is for an app release that this pool does not run")
         grants = self._checked_grants(order.plan, deal)
-        limits = size_class(deal.sizeClass)
-        with self._launch() as enclave:
+        limits = EnclaveLimits.for_size_class(deal.sizeClass)
+        with self._launch(limits) as enclave:
             bundle, refusals = run_in_enclave(
                 enclave,
                 Task(self._market.domain, deal, order.plan, order.result_key, self._app_release, grants),
-                timeout_seconds=limits.max_seconds,
+                timeout_seconds=size_class(deal.sizeClass).max_seconds,
+                collateral=self._collateral,
                 report=lambda step: self._orders.note_step(order.deal_id, step),
             )
         problem = "; ".join(f"grant {index}: {reason}" for index, reason in sorted(refusals.items()))

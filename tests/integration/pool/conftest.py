@@ -17,6 +17,7 @@ from heartify.attestation.policy import unsafe_simulation_policy
 from heartify.attestation.simulated import SimulatedPlatform
 from heartify.broker.database import open_database
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
+from heartify.broker.rollback import Anchor
 from heartify.broker.service import build_broker_service
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
@@ -43,6 +44,7 @@ from heartify.protocol.plan import Plan, Purpose, parse_plan_toml
 from heartify.protocol.receipts import Settlement
 from heartify.protocol.sealing import SealingKey
 from heartify.protocol.signing import address_of, generate_private_key
+from heartify.tee.limits import EnclaveLimits
 from heartify.tee.running_enclave import RunningEnclave
 from heartify.tee.simulated.launcher import SimulatedLauncher
 
@@ -92,6 +94,12 @@ class FakeMarket:
 
     def time_utc_seconds(self) -> int:
         return int(time.time())
+
+    def matched_block(self, deal: str) -> int:
+        return 1
+
+    def audit_anchor(self, broker: str) -> Anchor:
+        return Anchor(0, "0x" + "00" * 32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,8 +252,8 @@ def bench(
     orders = WatchedOrders(tmp_path / "work-orders.sqlite")
     enclaves: list[RunningEnclave] = []
 
-    def launch() -> RunningEnclave:
-        enclaves.append(launcher.launch())
+    def launch(limits: EnclaveLimits) -> RunningEnclave:
+        enclaves.append(launcher.launch(limits))
         return enclaves[-1]
 
     with contextlib.ExitStack() as stack:

@@ -15,6 +15,7 @@ from heartify.broker.audit.entry import AuditEntry
 from heartify.broker.audit.log import entries
 from heartify.broker.database import open_database
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
+from heartify.broker.rollback import Anchor
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
 from heartify.cohort.encrypted.writer import write_version
@@ -73,6 +74,8 @@ class FakeChain:
         self.states: dict[str, DealState] = {}
         self.dead_versions: set[str] = set()
         self.time = NOW
+        self.matched: dict[str, int] = {}
+        self.anchor = Anchor(0, "0x" + "00" * 32)
         self.is_down = False
 
     def deal_state(self, deal: str) -> DealState:
@@ -86,6 +89,14 @@ class FakeChain:
     def time_utc_seconds(self) -> int:
         self._check_up()
         return self.time
+
+    def matched_block(self, deal: str) -> int:
+        self._check_up()
+        return self.matched.get(deal, 100)
+
+    def audit_anchor(self, broker: str) -> Anchor:
+        self._check_up()
+        return self.anchor
 
     def _check_up(self) -> None:
         if self.is_down:
@@ -135,6 +146,10 @@ class World:
     store: BrokerStore
     enclave: Enclave
     grant_digest: str
+
+    @property
+    def domain(self) -> Domain:
+        return DOMAIN
 
     def reopen(self, **changes) -> KeyBroker:
         """Build another broker process on the same database."""

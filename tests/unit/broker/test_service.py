@@ -71,6 +71,14 @@ def test_receipts_of_a_deal_are_handed_out_again(world, service, names):
     assert get_json(f"{service.url}/v1/receipts/0x{'00' * 32}") == []
 
 
+def test_newest_anchor_is_handed_to_whoever_submits_it(world, service):
+    assert httpx.get(f"{service.url}/v1/audit/anchor", trust_env=False).status_code == 404
+
+    signed = {"sequence": 7}
+    with RunningService(build_broker_service(world.broker, newest_anchor=lambda: signed)) as running:
+        assert get_json(f"{running.url}/v1/audit/anchor") == signed
+
+
 def test_client_that_asks_too_often_is_told_when_to_come_back(world, names):
     deal_id = world.open_deal().deal_id(names.domain)
     with RunningService(build_broker_service(world.broker, RateLimits(a_client="3/minute"))) as service:

@@ -24,6 +24,7 @@ from heartify.attestation.policy import unsafe_simulation_policy
 from heartify.attestation.simulated import SimulatedPlatform
 from heartify.broker.database import open_database
 from heartify.broker.key_broker import BrokerSettings, KeyBroker
+from heartify.broker.rollback import Anchor
 from heartify.broker.store import BrokerStore
 from heartify.broker.vault import Vault
 from heartify.cohort.encrypted.writer import WrittenVersion, write_version
@@ -149,6 +150,12 @@ class FakeChain:
 
     def time_utc_seconds(self) -> int:
         return NOW
+
+    def matched_block(self, deal: str) -> int:
+        return 1
+
+    def audit_anchor(self, broker: str) -> Anchor:
+        return Anchor(0, "0x" + "00" * 32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,6 +38,7 @@ from heartify.protocol.outcomes import DealState, Outcome
 from heartify.protocol.plan import FactorSpec, OutcomeSpec, Plan, Purpose
 from heartify.protocol.receipts import KeyReceipt, Settlement
 from heartify.protocol.signing import address_of, generate_private_key, sign_digest
+from heartify.tee.limits import EnclaveLimits
 
 DOMAIN = Domain(31_337, "0x" + "4d" * 20)
 POOL = "0x" + "3a" * 20
@@ -219,9 +220,16 @@ class Scripts:
         for index in range(len(job["hospitals"])):
             answer, _ = yield {"op": "challenge", "grant": index}, b""
             if answer["ok"]:
-                yield {"op": "quote", "report_data": "0x" + "ab" * 64}, b""
-                version = job["deal"]["grants"][index]["datasetVersion"]
-                request = {"deal": job["deal_id"], "version": version, "enclave": address_of(self.key)}
+                quoted, _ = yield {"op": "quote", "report_data": "0x" + "ab" * 64}, b""
+                request = {
+                    "session": answer["challenge"]["session"],
+                    "deal": {"id": job["deal_id"]},
+                    "plan": {},
+                    "dataset_version": job["deal"]["grants"][index]["datasetVersion"],
+                    "encryption_public_key": "0x00",
+                    "enclave": address_of(self.key),
+                    "evidence": quoted["evidence"],
+                }
                 answer, _ = yield {"op": "release", "grant": index, "request": request}, b""
             left_out |= 0 if answer["ok"] else 1 << index
         return left_out
@@ -313,10 +321,11 @@ class SmallBroker:
             asked = msgspec.json.decode(await read_body(request))
             if self.refusing:
                 raise HeartifyError("the grant of this deal is revoked")
-            receipt = KeyReceipt(deal=asked["deal"], datasetVersion=asked["version"], enclave=asked["enclave"])
+            version = asked["dataset_version"]
+            receipt = KeyReceipt(deal=asked["deal"]["id"], datasetVersion=version, enclave=asked["enclave"])
             return json_answer(
                 {
-                    "dataset_version": asked["version"],
+                    "dataset_version": version,
                     "sealed_keys": "0x00",
                     "release_signature": "0x00",
                     "key_receipt_signature": sign_digest(self.key, receipt.digest(DOMAIN)),
@@ -369,7 +378,8 @@ def bench(orders: WorkOrders, hospitals: tuple[Hospital, ...], brokers: Any) -> 
     enclaves: list[ScriptedEnclave] = []
     parts: list[Script] = [scripts.deliver]
 
-    def launch() -> ScriptedEnclave:
+    def launch(limits: EnclaveLimits) -> ScriptedEnclave:
+        assert limits == EnclaveLimits.for_size_class(int(deal.sizeClass))
         enclaves.append(ScriptedEnclave(parts.pop(0) if len(parts) > 1 else parts[0]))
         return enclaves[-1]
 

@@ -118,7 +118,7 @@ def test_second_crash_is_conceded(bench):
 def test_enclave_that_can_not_be_started_is_tried_once_more_and_conceded(bench, make):
     tries = []
 
-    def launch():
+    def launch(_limits):
         tries.append(1)
         raise EnclaveError("the enclave process can't be started: OSError")
 
