@@ -38,7 +38,7 @@ class PoolCollateral:
     def collateral_for_quote(self, tee_kind: str, quote: bytes, *, certificates: str = "") -> str:
         """Return collateral for a quote or report, as the text of `Evidence.collateral`.
 
-        `certificates` is SEV-SNP collateral that the machine itself holds; a VLEK is found nowhere else.
+        `certificates` is SEV-SNP collateral, or bare PEM, that the machine itself holds; a VLEK is found nowhere else.
 
         Raises:
             AttestationError, DocumentError: the quote or its kind can't be read.

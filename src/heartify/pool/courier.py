@@ -41,8 +41,11 @@ class EnclaveChannel(Protocol):
 class QuoteCollateral(Protocol):
     """Finds the collateral of a quote that hardware signed inside the enclave."""
 
-    def collateral_for_quote(self, tee_kind: str, quote: bytes) -> str:
-        """Return the text of `Evidence.collateral`; raises ServiceError or AttestationError."""
+    def collateral_for_quote(self, tee_kind: str, quote: bytes, *, certificates: str = "") -> str:
+        """Return the text of `Evidence.collateral`; `certificates` are PEM of the machine's own, if it has any.
+
+        Raises ServiceError or AttestationError.
+        """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,7 +146,9 @@ class Courier:
         if self._collateral_source is None:
             raise ServiceError("this pool has no source of collateral for hardware", hint="set one at `pool init`")
         quote = to_bytes("0x" + str(header["quote"]))
-        return {"collateral": self._collateral_source.collateral_for_quote(str(header["tee_kind"]), quote)}, b""
+        kind, certificates = str(header["tee_kind"]), str(header.get("certificates", ""))
+        found = self._collateral_source.collateral_for_quote(kind, quote, certificates=certificates)
+        return {"collateral": found}, b""
 
     def _release(self, header: dict[str, Any]) -> Frame:
         index = self._index(header)

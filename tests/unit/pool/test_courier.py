@@ -288,11 +288,11 @@ def test_broker_that_refused_is_not_asked_again(serve, broker):
 
 def test_quote_of_hardware_gets_its_collateral_from_the_pools_source(make, grants):
     class Source:
-        def collateral_for_quote(self, tee_kind, quote):
-            return f"{tee_kind}/{quote.hex()}"
+        def collateral_for_quote(self, tee_kind, quote, *, certificates=""):
+            return f"{tee_kind}/{quote.hex()}/{certificates}"
 
     def script(_job):
-        answers.append((yield {"op": "collateral", "tee_kind": "tdx", "quote": "abcd"}, b""))
+        answers.append((yield {"op": "collateral", "tee_kind": "tdx", "quote": "abcd", "certificates": "pem"}, b""))
         yield {"op": "done"}, b""
 
     answers = []
@@ -300,7 +300,7 @@ def test_quote_of_hardware_gets_its_collateral_from_the_pools_source(make, grant
     enclave.send_frame({"op": "job"})
     Courier(enclave, make.deal().deal_id(make.domain), grants, print, collateral=Source()).serve(600)
 
-    assert answers[0][0] == {"op": "collateral", "ok": True, "collateral": "tdx/abcd"}
+    assert answers[0][0] == {"op": "collateral", "ok": True, "collateral": "tdx/abcd/pem"}
 
 
 def test_pool_without_a_source_of_collateral_says_no(serve):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import dcap_qvl
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from heartify.attestation.evidence_limits import parse_quote_hex
+from heartify.attestation.evidence_limits import check_pem_count, parse_quote_hex
 from heartify.attestation.snp.collateral import parse_snp_collateral
 from heartify.attestation.snp.report import CHIP_ID_BYTES, SIGNED_BY_VLEK, SnpReport, parse_snp_report
 from heartify.attestation.snp.tcb import SnpProduct, SnpTcb, parse_product, parse_tcb, product_of_processor
@@ -137,7 +138,8 @@ def _product_of(report: SnpReport, host_collateral: str, product: SnpProduct | N
             hint=f"set snp_product to one of {', '.join(SnpProduct)}",
         )
     # SEV-Milan, or SEV-VLEK-Milan: only a hint of whom to ask, as all of the evidence is here.
-    names = parse_snp_collateral(host_collateral).issuer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    _, issuer = _host_certificates(host_collateral)
+    names = issuer.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return parse_product(str(names[0].value).removeprefix("SEV-").removeprefix("VLEK-") if names else "")
 
 
@@ -147,4 +149,18 @@ def _vlek_der(host_collateral: str) -> bytes:
             "the report is signed by a VLEK, whose certificate the host did not send",
             hint="AMD gives VLEK certificates to the cloud's operator only: the pool must send it along",
         )
-    return parse_snp_collateral(host_collateral).leaf.public_bytes(Encoding.DER)
+    leaf, _ = _host_certificates(host_collateral)
+    return leaf.public_bytes(Encoding.DER)
+
+
+def _host_certificates(host_collateral: str) -> tuple[x509.Certificate, x509.Certificate]:
+    """Return leaf and issuer that a host sent: as collateral, or as the bare PEM of its machine's own table."""
+    if not host_collateral.startswith("-----BEGIN"):
+        parsed = parse_snp_collateral(host_collateral)
+        return parsed.leaf, parsed.issuer
+    check_pem_count("the host's certificates", host_collateral)
+    try:
+        leaf, issuer, *_ = x509.load_pem_x509_certificates(host_collateral.encode())
+    except ValueError as exc:
+        raise AttestationError("the host's certificates are not a leaf and its issuer as PEM") from exc
+    return leaf, issuer

@@ -130,6 +130,21 @@ def test_a_vlek_comes_from_the_host_and_only_its_chain_is_asked(kds, amd):
     assert need.name.startswith("sev-snp/Milan/vlek/")
 
 
+def test_a_vlek_may_come_as_the_bare_pem_of_the_machines_own_table(kds, amd):
+    host = KdsClient(BASE, kds).collateral(MILAN)
+    pem = "".join(item.public_bytes(Encoding.PEM).decode() for item in (amd.leaf, amd.ask))
+
+    assert snp_need(report(signer=1), pem) == snp_need(report(signer=1), host)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_bare_pem_that_is_no_leaf_with_issuer_is_refused(amd, number):
+    pem = amd.leaf.public_bytes(Encoding.PEM).decode() * number or "-----BEGIN nothing"
+
+    with pytest.raises(AttestationError, match="leaf and its issuer"):
+        snp_need(report(signer=1), pem)
+
+
 def test_a_vlek_that_the_host_did_not_send_is_refused():
     with pytest.raises(AttestationError, match="whose certificate the host did not send"):
         snp_need(report(signer=1))
