@@ -201,10 +201,17 @@ def allow_locking() -> None:
 
 @pytest.fixture(scope="session")
 def run_image(probed_image: ImageCopy, world: Any) -> Callable[..., ProcessRun]:
-    """Run a world's job in a process of the image: run_image(world, lies, options=…, environment=…)."""
+    """Run a world's job in a process of the image: run_image(world, lies, environment=…, at_end=…, cpu_seconds=…)."""
     host_kind = sys.modules[type(world).__module__].Host
 
-    def run(of: Any, lies: Any = None, *, environment: dict[str, str] | None = None, **options: Any) -> ProcessRun:
+    def run(
+        of: Any,
+        lies: Any = None,
+        *,
+        environment: dict[str, str] | None = None,
+        at_end: Callable[[int], object] = lambda _: None,
+        **options: Any,
+    ) -> ProcessRun:
         host_end, enclave_end = socket.socketpair()
         status_read, status_write = os.pipe()
         chosen = {
@@ -241,6 +248,7 @@ def run_image(probed_image: ImageCopy, world: Any) -> Callable[..., ProcessRun]:
 
         def look(*_: Any) -> bytes:
             # The process waits for the one byte of the answer.
+            at_end(process.pid)
             lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
             seen.update(line.split(":", 1) for line in lines)
             limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
@@ -249,6 +257,7 @@ def run_image(probed_image: ImageCopy, world: Any) -> Callable[..., ProcessRun]:
 
         with host_end:
             host = host_kind(of, host_end, {**(lies or {}), "report": look})
+            host.memory["pid"] = process.pid
             host.serve(of.documents())
         output, _ = process.communicate(timeout=60)
         with os.fdopen(status_read, "rb") as pipe:

@@ -35,6 +35,8 @@ def describe() -> dict[str, object]:
         "files": loaded_files(),
         "core_limit": list(resource.getrlimit(resource.RLIMIT_CORE)),
         "dumpable": libc.prctl(3, 0, 0, 0, 0),
+        "hash": hash("heartify"),
+        "threads": os.environ["OPENBLAS_NUM_THREADS"],
         "readable": [path for path in OUTSIDE if can_read(path)],
     }
 
