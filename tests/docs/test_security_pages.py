@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 _TEST = re.compile(r"`(tests/[\w/.]+\.py)::(\w+)`")
-_PAGES = {"SECURITY.md": 15, "docs/security/threat-model.md": 40}
+_PAGES = {"SECURITY.md": 60, "docs/security/threat-model.md": 250}
 
 
 def rows_of(page: Path) -> list[list[str]]:
