@@ -165,3 +165,18 @@ def test_no_bit_of_a_revocation_list_can_be_flipped(kind, member, data):
 
     with pytest.raises(AttestationError):
         check(kind, GOOD[kind].with_collateral(json.dumps(collateral)))
+
+
+@KINDS
+@pytest.mark.parametrize("member", [name for name in MEMBERS if name.endswith("_crl")])
+def test_no_bit_at_the_head_of_a_revocation_list_is_a_failure_inside(kind, member):
+    """Lengths, version and algorithm stand there: what the library raises for them isn't always a ValueError."""
+    collateral = json.loads(GOOD[kind].evidence.collateral)
+    original = bytes.fromhex(collateral[member])
+    for bit in range(8 * 40):
+        der = bytearray(original)
+        der[bit // 8] ^= 1 << bit % 8
+        collateral[member] = bytes(der).hex()
+
+        with pytest.raises(AttestationError):
+            check(kind, GOOD[kind].with_collateral(json.dumps(collateral)))

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from heartify.attestation.dcap.demands import IntelDemands, SgxDemands, TdxDemands
 from heartify.attestation.evidence_limits import check_json_text
 from heartify.attestation.isolation import parse_isolation
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.platforms import AllowedPlatform
 from heartify.attestation.policy import PinnedMeasurement, VerifierPolicy
 from heartify.attestation.roots import AMD_ROOTS, INTEL_SGX_ROOT, TrustRoot
@@ -147,7 +148,7 @@ def _build_root(document: _RootDocument) -> TrustRoot:
         return _KNOWN_ROOTS[document.name]
     try:
         certificate = x509.load_pem_x509_certificate(document.certificate_pem.encode())
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise PolicyError(f"trust root {document.name!r}: certificate_pem is not one PEM certificate") from exc
     # Under the name of an AMD root the certificate must have the pinned key; TrustRoot compares them.
     known = _KNOWN_ROOTS.get(document.name)

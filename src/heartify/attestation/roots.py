@@ -14,6 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.snp.amd_roots import AMD_ROOT_PINS
 from heartify.errors import AttestationError, PolicyError
 from heartify.protocol.evidence import TeeKind
@@ -94,6 +95,6 @@ def check_kind_of_root(kind: TeeKind, root_name: str, *, simulated: bool) -> Non
 def _spki_sha256_of(der: bytes) -> bytes:
     try:
         key = x509.load_der_x509_certificate(der).public_key()
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise PolicyError("trust root: the certificate is not DER") from exc
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()

@@ -27,7 +27,7 @@ MAX_CONNECTIONS = 512
 
 def build_service(title: str) -> FastAPI:
     """Return an application that answers Heartify errors as JSON: 400 input, 403 refusal, 404 unknown, 503 chain."""
-    app = FastAPI(title=title, docs_url=None, redoc_url=None)
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     async def answer_error(_request: Request, error: Exception) -> Response:
         if not isinstance(error, HeartifyError):

@@ -15,6 +15,7 @@ import msgspec
 from cryptography import x509
 
 from heartify.attestation.evidence_limits import check_json_text
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.snp.collateral import parse_snp_collateral
 from heartify.errors import AttestationError
 
@@ -99,7 +100,7 @@ def _signed(name: str, text: str) -> CollateralPart:
 def _crl(name: str, crl_hex: str) -> CollateralPart:
     try:
         return _crl_part(name, x509.load_der_x509_crl(bytes.fromhex(crl_hex)))
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise AttestationError(f"collateral: the {name} can't be decoded") from exc
 
 
@@ -112,7 +113,7 @@ def _crl_part(name: str, crl: x509.CertificateRevocationList) -> CollateralPart:
 def _crl_number(crl: x509.CertificateRevocationList) -> int:
     try:
         return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *MALFORMED_X509):
         return 0  # without a number the issue date alone decides
 
 

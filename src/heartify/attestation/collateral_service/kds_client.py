@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from heartify.attestation.collateral_service.fetching import Fetch, fetch_found
 from heartify.attestation.collateral_service.needs import SnpNeed
 from heartify.attestation.evidence_limits import CHAIN_LIMIT_CERTIFICATES
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.snp.collateral import encode_snp_collateral
 from heartify.attestation.snp.tcb import SnpTcb
 from heartify.errors import AttestationError, ServiceError
@@ -60,7 +61,7 @@ class KdsClient:
         try:
             count = body.count(b"-----BEGIN")
             chain = x509.load_pem_x509_certificates(body) if count <= CHAIN_LIMIT_CERTIFICATES else []
-        except ValueError as exc:
+        except MALFORMED_X509 as exc:
             raise ServiceError("AMD's service sent a certificate chain that is not PEM") from exc
         if len(chain) != 2:
             raise ServiceError(f"AMD's service sent a chain of {count} certificates, expected 2")

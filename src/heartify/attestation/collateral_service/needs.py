@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from heartify.attestation.evidence_limits import check_pem_count, parse_quote_hex
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.snp.collateral import parse_snp_collateral
 from heartify.attestation.snp.report import CHIP_ID_BYTES, SIGNED_BY_VLEK, SnpReport, parse_snp_report
 from heartify.attestation.snp.tcb import SnpProduct, SnpTcb, parse_product, parse_tcb, product_of_processor
@@ -161,6 +162,6 @@ def _host_certificates(host_collateral: str) -> tuple[x509.Certificate, x509.Cer
     check_pem_count("the host's certificates", host_collateral)
     try:
         leaf, issuer, *_ = x509.load_pem_x509_certificates(host_collateral.encode())
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise AttestationError("the host's certificates are not a leaf and its issuer as PEM") from exc
     return leaf, issuer

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from heartify.attestation.collateral_service.fetching import NOT_FOUND, Answer, Fetch, fetch_found
 from heartify.attestation.collateral_service.needs import DcapNeed
 from heartify.attestation.evidence_limits import CHAIN_LIMIT_CERTIFICATES
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.errors import ServiceError
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ def _distribution_points(chain_pem: str) -> list[str]:
     try:
         root = x509.load_pem_x509_certificates(chain_pem.encode())[-1]
         points = root.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except (ValueError, x509.ExtensionNotFound):
+    except (x509.ExtensionNotFound, *MALFORMED_X509):
         return []
     names = [name for point in points for name in point.full_name or ()]
     return [name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)]
@@ -129,7 +130,7 @@ def _chain(answer: Answer, names: tuple[str, ...], what: str) -> str:
     chain = unquote(encoded)
     try:
         certificates = x509.load_pem_x509_certificates(chain.encode())
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise ServiceError(f"the issuer chain of the collateral service's {what} is not PEM") from exc
     if len(certificates) > CHAIN_LIMIT_CERTIFICATES:
         raise ServiceError(f"the issuer chain of the collateral service's {what} is too long")
@@ -143,6 +144,6 @@ def _crl_der(body: bytes, what: str) -> bytes:
             return x509.load_pem_x509_crl(body).public_bytes(Encoding.DER)
         der = body if body[:1] == b"\x30" else bytes.fromhex(body.decode("ascii"))
         x509.load_der_x509_crl(der)
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise ServiceError(f"the collateral service's {what} is no revocation list") from exc
     return der

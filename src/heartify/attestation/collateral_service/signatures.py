@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.policy import VerifierPolicy
 from heartify.attestation.roots import TrustRoot
 from heartify.attestation.snp.collateral import parse_snp_collateral
@@ -64,7 +65,7 @@ def check_snp_signatures(text: str, root_keys: frozenset[bytes] | None) -> bytes
         raise AttestationError("the collateral is signed under a root that the policy doesn't list")
     try:
         _check_chain([collateral.leaf, collateral.issuer, root])
-    except (InvalidSignature, ValueError, TypeError) as exc:
+    except (InvalidSignature, TypeError, *MALFORMED_X509) as exc:
         raise AttestationError("a certificate of the collateral is not signed by the one above it") from exc
     key = root.public_key()
     if not isinstance(key, rsa.RSAPublicKey) or not collateral.crl.is_signature_valid(key):
@@ -96,7 +97,7 @@ def check_dcap_signatures(text: str, root_keys: frozenset[bytes] | None) -> byte
         _check_text("QE identity", document.qe_identity, document.qe_identity_signature, identity_chain[0])
     except InvalidSignature as exc:
         raise AttestationError("a certificate of the collateral is not signed by the one above it") from exc
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as exc:
+    except (msgspec.MsgspecError, TypeError, RecursionError, *MALFORMED_X509) as exc:
         raise AttestationError("the collateral's certificates and signatures can't be decoded") from exc
     return digest
 

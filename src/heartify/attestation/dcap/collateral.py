@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from heartify.attestation.evidence_limits import check_json_text, check_pem_count
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.errors import AttestationError
 
 TCB_SIGNER_COMMON_NAME_END = "SGX TCB Signing"
@@ -87,7 +88,7 @@ def parse_collateral(text: str) -> Collateral:
         pck_crl = x509.load_der_x509_crl(bytes.fromhex(document.pck_crl))
         fmspc, pce_id = bytes.fromhex(head.fmspc), bytes.fromhex(head.pceId)
         library_value = _build_library_value(document)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+    except (msgspec.MsgspecError, RecursionError, *MALFORMED_X509) as exc:
         raise AttestationError("collateral has a member that can't be decoded") from exc
     return Collateral(
         library_value=library_value,
@@ -150,7 +151,7 @@ def _leaf_common_name(name: str, chain_pem: str) -> str:
     try:
         leaf = x509.load_pem_x509_certificates(chain_pem.encode())[0]
         values = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise AttestationError(f"{name} issuer chain is not PEM certificates") from exc
     if len(values) != 1 or not isinstance(values[0].value, str):
         raise AttestationError(f"{name} issuer has not exactly one common name")

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from heartify.attestation.inspection.facts import Section
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.snp.leaf import parse_leaf
 from heartify.errors import AttestationError, InputError
 
@@ -20,7 +21,7 @@ def certificate_sections(pem: bytes) -> tuple[Section, ...]:
     try:
         with _serial_number_zero_allowed():
             certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise InputError("there is a certificate that can't be read") from exc
     return tuple(
         certificate_section(f"certificate {number}", item) for number, item in enumerate(certificates, start=1)
@@ -32,11 +33,11 @@ def der_section(der: bytes) -> Section:
     try:
         with _serial_number_zero_allowed():
             return certificate_section("certificate", x509.load_der_x509_certificate(der))
-    except ValueError:
+    except MALFORMED_X509:
         pass
     try:
         return crl_section("revocation list", x509.load_der_x509_crl(der))
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise InputError("the file is neither a certificate nor a revocation list") from exc
 
 
@@ -80,7 +81,7 @@ def _amd_facts(certificate: x509.Certificate) -> tuple[tuple[str, str], ...]:
     """Return what a VCEK or VLEK says of chip and firmware; nothing for other certificates."""
     try:
         leaf = parse_leaf(certificate)
-    except (AttestationError, ValueError):
+    except (AttestationError, *MALFORMED_X509):
         return ()
     whose = ("chip id", leaf.hardware_id.hex()) if leaf.hardware_id else ("cloud provider", leaf.provider or "")
     return (("product", leaf.product_name), ("TCB", str(leaf.tcb)), whose)

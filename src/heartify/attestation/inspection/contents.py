@@ -15,6 +15,7 @@ import msgspec
 from cryptography import x509
 
 from heartify.attestation.collateral_service.offline_bundle import BundleDocument
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.attestation.snp.report import REPORT_BYTES
 from heartify.errors import AttestationError, DocumentError, InputError
 from heartify.protocol.bundle import Receipt, ResultBundle
@@ -135,7 +136,7 @@ def _simulated_kind(kind: TeeKind) -> TeeKind:
 def _names_in(chain_pem: bytes) -> list[str]:
     try:
         certificates = x509.load_pem_x509_certificates(chain_pem.rstrip(b"\0"))
-    except ValueError:
+    except MALFORMED_X509:
         return []
     return [certificate.issuer.rfc4514_string() for certificate in certificates]
 

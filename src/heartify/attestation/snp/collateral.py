@@ -20,11 +20,11 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 
 from heartify.attestation.evidence_limits import check_json_text, check_pem_count
+from heartify.attestation.malformed_x509 import MALFORMED_X509
 from heartify.errors import AttestationError
 
 _CRL_LIMIT_BYTES: Final = 64 * 1024
@@ -79,7 +79,7 @@ def encode_snp_collateral(leaf_der: bytes, issuer_der: bytes, root_der: bytes, c
     try:
         certificates = [_load_der(der) for der in (leaf_der, issuer_der, root_der)]
         x509.load_der_x509_crl(crl_der)
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise AttestationError("AMD's certificates and revocation list must be DER") from exc
     pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
     return json.dumps({"certificates": pem, "crl": crl_der.hex()})
@@ -91,7 +91,7 @@ def _load_certificates(pem: str) -> list[x509.Certificate]:
             certificates = x509.load_pem_x509_certificates(pem.encode("ascii"))
             for certificate in certificates:
                 _read_all_of(certificate)
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except MALFORMED_X509 as exc:
         raise AttestationError("SEV-SNP collateral holds something that is no certificate") from exc
     return certificates
 
@@ -111,7 +111,7 @@ def _load_crl(crl_hex: str) -> x509.CertificateRevocationList:
     try:
         crl = x509.load_der_x509_crl(bytes.fromhex(crl_hex))
         _ = (crl.issuer, crl.extensions, crl.last_update_utc, crl.next_update_utc, len(crl))
-    except ValueError as exc:
+    except MALFORMED_X509 as exc:
         raise AttestationError("SEV-SNP collateral has no revocation list in DER") from exc
     return crl
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from dataclasses import replace
 
 import pytest
@@ -397,3 +398,29 @@ def test_root_may_be_left_out_when_the_policy_holds_its_certificate():
 def test_only_der_can_be_encoded_as_collateral():
     with pytest.raises(AttestationError, match="must be DER"):
         encode_snp_collateral(b"", b"", b"", b"")
+
+
+def flipped_certificate(number: int, bit: int) -> str:
+    mark = "-----END CERTIFICATE-----\n"
+    parts = [part + mark for part in json.loads(Chain().collateral())["certificates"].split(mark)[:-1]]
+    der = bytearray(ssl.PEM_cert_to_DER_cert(parts[number]))
+    der[bit // 8] ^= 1 << bit % 8
+    parts[number] = ssl.DER_cert_to_PEM_cert(bytes(der))
+    return collateral_with(certificates="".join(parts))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_no_bit_at_the_head_of_a_certificate_is_a_failure_inside(number):
+    """Lengths, version and serial number stand there: what the library raises for them isn't always a ValueError."""
+    for bit in range(8 * 24):
+        with pytest.raises(AttestationError):
+            verify_text(flipped_certificate(number, bit))
+
+
+def test_no_bit_at_the_head_of_the_revocation_list_is_a_failure_inside():
+    original = bytes.fromhex(json.loads(Chain().collateral())["crl"])
+    for bit in range(8 * 32):
+        der = bytearray(original)
+        der[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(AttestationError):
+            verify_text(collateral_with(crl=bytes(der).hex()))
