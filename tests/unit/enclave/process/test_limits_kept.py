@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import struct
 from pathlib import Path
@@ -24,18 +25,20 @@ def greedy_reply():
     return struct.pack(">II", len(header), 0) + header
 
 
-def test_process_without_the_promised_memory_signs_that_its_host_is_at_fault(worlds, run_image):
-    in_use = {}
+def take_memory_away(pid):
+    """Limit the process to what it has mapped at this moment, as a host can at any time."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mapped = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmSize"))
+    resource.prlimit(pid, resource.RLIMIT_AS, (mapped, mapped))
 
-    def note_memory(host, _header, _honest):
-        lines = Path(f"/proc/{host.memory['pid']}/status").read_text().splitlines()
-        in_use["bytes"] = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmPeak"))
+
+def test_process_without_the_promised_memory_signs_that_its_host_is_at_fault(worlds, run_image):
+    def starve(host, _header, _honest):
+        take_memory_away(host.memory["pid"])
         return greedy_reply()
 
-    enough = run_image(worlds["robust"], {"challenge": note_memory})
-    scarce = run_image(
-        worlds["robust"], {"challenge": lambda *_: greedy_reply()}, memory_bytes=in_use["bytes"] + 4 * MIB
-    )
+    enough = run_image(worlds["robust"], {"challenge": lambda *_: greedy_reply()})
+    scarce = run_image(worlds["robust"], {"challenge": starve})
 
     # The reply holds no challenge; that is all that is wrong with it.
     assert failed_with(enough) is FailureCode.KEYS_UNAVAILABLE
