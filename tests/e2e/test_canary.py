@@ -73,7 +73,7 @@ class RecordedWorld(DemoWorld):
         started = self.pool.start()
         worker = started.rounds._worker
         launch = worker._launch
-        worker._launch = lambda: RecordingEnclave(launch(), self.frames)
+        worker._launch = lambda limits: RecordingEnclave(launch(limits), self.frames)
         self._pool_service = RunningService(started.service, port=port)
         self._pool_service.__enter__()
         self._end_pool, self._close_pool = started.run_in_thread(), started.close

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
+from heartify.enclave.size_limits import count_parameters, working_bytes
 from heartify.errors import HeartifyError, InputError, PolicyError
 from heartify.market.catalogue import CatalogueEntry, OfferedGrant
 from heartify.market.order_book import LiveOrder
@@ -116,7 +117,7 @@ def _choose(plan: Plan, entries: Sequence[CatalogueEntry], app_release: str, poo
             refused.append((entry, exc))
     grants = tuple(chosen.values())
     try:
-        _check_size(grants, pool.order)
+        _check_size(plan, grants, pool.order)
     except HeartifyError as exc:
         refused += [(grant.entry, exc) for grant in grants]
         grants = ()
@@ -124,10 +125,27 @@ def _choose(plan: Plan, entries: Sequence[CatalogueEntry], app_release: str, poo
     return _Choice(pool, grants, unsuitable, tuple(exc for _, exc in refused))
 
 
-def _check_size(grants: Sequence[ChosenGrant], pool: PoolOffer) -> None:
+def _check_size(plan: Plan, grants: Sequence[ChosenGrant], pool: PoolOffer) -> None:
+    """Refuse what the enclave would refuse after payment; see `heartify.enclave.size_limits`."""
     limits, rows = size_class(pool.sizeClass), _rows(grants)
     if rows > limits.max_rows:
         raise PolicyError(f"about {rows} rows are too many for a pool of size class {limits.name}")
+    cells = rows * len(plan.columns())
+    if cells > limits.max_cells:
+        raise PolicyError(
+            f"about {rows} rows of {len(plan.columns())} columns are too much for a pool of size class {limits.name}",
+            hint="ask for fewer columns or hospitals, or choose a pool of a larger class",
+        )
+    dictionaries = [grant.entry.documents.dictionary for grant in grants if grant.entry.documents]
+    if not dictionaries:
+        return
+    needed = working_bytes(rows, cells, count_parameters(plan, dictionaries[0]))
+    if needed > limits.max_memory_bytes:
+        raise PolicyError(
+            f"the study would need about {needed / 2**30:.1f} GiB, a pool of size class {limits.name} gives "
+            f"{limits.max_memory_bytes / 2**30:.0f}",
+            hint="ask for fewer columns or levels, or choose a pool of a larger class",
+        )
 
 
 def _rows(grants: Sequence[ChosenGrant]) -> int:

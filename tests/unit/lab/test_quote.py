@@ -266,3 +266,28 @@ def test_market_without_app_or_pool_offers_is_refused():
         build_quote(PLAN, offers(entry(1), apps=[app(release=digest(9))]), RELEASE)
     with pytest.raises(PolicyError, match="no live pool offer"):
         build_quote(PLAN, offers(entry(1), pools=[]), RELEASE)
+
+
+def test_study_that_needs_more_cells_than_the_size_class_has_is_refused_before_payment():
+    names = [f"x{number}" for number in range(140)]
+    described = DataDictionary(
+        title="Wide",
+        description="",
+        columns=(
+            *(Column(name=name, title=name, datatype="number", role="factor", unit="a") for name in names),
+            Column(name="cvd", title="CVD", datatype="boolean", role="outcome"),
+        ),
+    )
+    plan = msgspec.structs.replace(PLAN, factors=tuple(FactorSpec(name=name, column=name) for name in names))
+    wide = entry(1, grant(1, columns=(*names, "cvd")), rows=1_000_000, described=described)
+
+    with pytest.raises(InputError, match="141 columns are too much for a pool of size class small"):
+        build_quote(plan, offers(wide), RELEASE)
+
+
+def test_study_that_needs_more_memory_than_the_size_class_gives_is_refused_before_payment():
+    factors = tuple(FactorSpec(name=f"age{number}", column="age") for number in range(140))
+    plan = msgspec.structs.replace(PLAN, factors=factors)
+
+    with pytest.raises(InputError, match=r"would need about \d\.\d GiB"):
+        build_quote(plan, offers(entry(1, rows=1_000_000)), RELEASE)
