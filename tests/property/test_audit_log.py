@@ -63,11 +63,13 @@ def signed_header(entries: list[AuditEntry], *, last: int | None = None, head: s
     )
 
 
-def audit(header: ExportHeader, entries: list[AuditEntry], anchors: Sequence[tuple[int, str]] = ()):
+def audit(
+    header: ExportHeader, entries: list[AuditEntry], anchors: Sequence[tuple[int, str]] = (), known: Sequence[str] = ()
+):
     data = b"".join(encode_canonical(item) + b"\n" for item in (header, *entries))
     places = [Anchored(AuditLogAnchored(BROKER, n, digest, Place(n, 0, "0x")), n) for n, digest in anchors]
     records = ChainRecords(tuple(places), (), frozenset({"0x" + "21" * 32}))
-    return audit_export(io.BytesIO(data), lambda _: records)
+    return audit_export(io.BytesIO(data), lambda _: records, known_restores=frozenset(known))
 
 
 def named(verdict, *numbers: int) -> bool:
@@ -180,6 +182,68 @@ def test_a_fork_that_the_broker_itself_signed_is_found_at_the_first_anchor_behin
     assert not verdict.passed
     assert reason.startswith(f"entry {found} is not the one")
     assert f"rewritten after entry {held}, and not after entry {found}" in reason
+
+
+def restored(entries: list[AuditEntry], kept: int, lost: tuple[int, str], more: int) -> list[AuditEntry]:
+    """Return a log that went on from `kept` entries after a restore which names a lost anchor."""
+    made = entries[:kept]
+    details = {"digest": "0x" + "55" * 32, "sequence": str(kept), "block": str(2**30)}
+    named = {"anchor_sequence": str(lost[0]), "anchor_head": lost[1]}
+    made.append(next_entry(made[-1] if made else None, 7, AuditEvent.RESTORED, details | named))
+    for _ in range(more):
+        made.append(next_entry(made[-1], 8, AuditEvent.RESUMED, {}))
+    return made
+
+
+@seed(20_261_122)
+@BOUNDED
+@given(items=LOGS, data=st.data(), more=st.integers(0, 3))
+def test_whatever_a_restore_lost_is_told_and_later_anchors_hold(items, data, more):
+    entries = chain(items)
+    anchors = anchors_of(data, entries)
+    newest = anchors[-1][0]
+    kept = data.draw(st.integers(0, newest - 1))
+    log = restored(entries, kept, anchors[-1], more)
+    later = data.draw(st.integers(0, more))
+    chained = [*anchors, (log[kept + later].sequence, log[kept + later].digest)]
+    header = signed_header(log)
+    header = msgspec.structs.replace(header, first=log[0].sequence)
+
+    # Anchors have their number as their block here: one that was made after the restore contradicts it.
+    verdict = audit(header, log, anchors)
+    told = audit(header, log, anchors, [log[kept].digest])
+
+    (finding,) = verdict.restores
+    assert [check.name for check in verdict.checks if check.name != "anchors" and not check.passed] == ["restores"]
+    assert (finding.first_lost, finding.last_lost) == (kept + 1, newest)
+    assert log[kept].sequence == newest + 1
+    assert told.restores[0].passed
+    assert not [problem for problem in told.report.problems if problem.source]
+    anchored = audit(header, log, chained, [log[kept].digest])
+    assert anchored.report.heads_met[-1].sequence == newest + 1 + later
+    assert not anchored.report.problems
+
+
+@seed(20_261_122)
+@BOUNDED
+@given(items=LOGS, data=st.data())
+def test_a_known_restore_hides_no_rewriting_before_the_last_anchor_that_was_kept(items, data):
+    entries = chain(items)
+    assume(len(entries) >= 3)
+    held, lost = sorted(data.draw(st.sets(st.integers(1, len(entries)), min_size=2, max_size=2)))
+    anchors = [(number, entries[number - 1].digest) for number in (held, lost)]
+    kept = data.draw(st.integers(held, lost - 1))
+    at = data.draw(st.integers(0, held - 1))
+    forged = rechained([*entries[:at], msgspec.structs.replace(entries[at], time=2**42), *entries[at + 1 : kept]])
+    log = restored(forged, kept, anchors[-1], 1)
+
+    verdict = audit(signed_header(log), log, anchors, [log[kept].digest])
+
+    # No anchor holds, and the restore, which the auditor took for an honest one, is told as what it is.
+    (finding,) = verdict.restores
+    assert not verdict.passed
+    assert (finding.is_replaced, finding.first_lost, finding.last_lost) == (True, 1, lost)
+    assert f"entries 1 to {kept} here are not those that were anchored" in finding.text
 
 
 @seed(20_261_122)

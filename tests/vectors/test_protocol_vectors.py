@@ -357,6 +357,19 @@ def test_the_exported_audit_log_stands():
     assert [entry_digest(entry) for entry in entries] == AUDIT["digests"]
 
 
+def test_an_audit_log_that_was_restored_tells_its_gap_and_stands_for_who_knows_of_it():
+    case = AUDIT["restored"]
+    first, last = case["lost"]
+
+    verdict = audit_export(exported(case["export"]))
+
+    assert [check.name for check in verdict.checks if not check.passed] == ["restores"]
+    (finding,) = verdict.restores
+    assert (finding.sequence, finding.digest, finding.block) == (case["entry"], case["known"], case["block"])
+    assert (finding.first_lost, finding.last_lost) == (first, last)
+    audit_export(exported(case["export"]), known_restores={case["known"]}).check()
+
+
 @pytest.mark.parametrize("case", AUDIT["negative"], ids=name_of)
 def test_a_damaged_audit_log_does_not_stand_and_the_entry_is_named(case):
     verdict = audit_export(exported(damaged(case)))

@@ -15,9 +15,6 @@ PAUSED = "paused"
 RESTORED_BLOCK = "restored-block"
 """The newest block when the database was last restored; see restore_guard.py."""
 
-ACKNOWLEDGED_ANCHOR = "acknowledged-anchor"
-"""The audit anchor that was on chain when the database was last restored; see rollback.py."""
-
 
 def read_fact(connection: sa.Connection, name: str) -> str | None:
     """Return a fact, None when it isn't set."""

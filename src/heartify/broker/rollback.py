@@ -3,7 +3,8 @@
 An anchor is the number and digest of the log's newest entry at that time, signed by this broker. A copy from before it
 lacks the entry; two copies that went on independently (a fork) each have another entry of that number, so the first one
 to anchor convicts the other, and then both, as soon as the second one anchors too. Either way nothing is released until
-the steward acknowledges it, which is a restore: deals from before get no keys (restore_guard.py).
+the steward acknowledges it, which is a restore: deals from before get no keys (restore_guard.py), and the log says
+which anchor it has lost (audit/restored.py).
 
 What it can't notice: a copy from after the newest anchor, or a fork before either copy anchored. A lease with a
 heartbeat in the database would not help, since it is copied with the rest, and each copy would renew its own. So
@@ -17,7 +18,7 @@ import dataclasses
 import sqlalchemy as sa
 
 from heartify.broker.audit.log import entry_at
-from heartify.broker.facts import ACKNOWLEDGED_ANCHOR, read_fact, set_fact
+from heartify.broker.audit.restored import acknowledges
 from heartify.errors import IntegrityError
 
 _HINT = "find out who put the database back; then `heartify hospital broker restore --acknowledge-rollback`"
@@ -31,6 +32,16 @@ class Anchor:
     head: str
 
 
+def continues(connection: sa.Connection, anchor: Anchor) -> bool:
+    """Tell whether this database's log has the anchored entry, or a restore in it has acknowledged just this anchor."""
+    if anchor.sequence == 0:
+        return True
+    own = entry_at(connection, anchor.sequence)
+    if own is not None and own.digest == anchor.head:
+        return True
+    return acknowledges(connection, anchor.sequence, anchor.head)
+
+
 def check_against_anchor(connection: sa.Connection, anchor: Anchor) -> None:
     """Check that this database's log continues the anchor, or that a restore has acknowledged just this anchor.
 
@@ -39,7 +50,7 @@ def check_against_anchor(connection: sa.Connection, anchor: Anchor) -> None:
     Raises:
         IntegrityError: the database was rolled back, or forked.
     """
-    if anchor.sequence == 0 or acknowledged_anchor(connection) == anchor:
+    if continues(connection, anchor):
         return
     own = entry_at(connection, anchor.sequence)
     if own is None:
@@ -53,17 +64,3 @@ def check_against_anchor(connection: sa.Connection, anchor: Anchor) -> None:
             f"the broker's database is not the one that was anchored: its audit entry {anchor.sequence} is another",
             hint=_HINT,
         )
-
-
-def acknowledged_anchor(connection: sa.Connection) -> Anchor | None:
-    """Return the anchor that the last restore found on chain, None when there was no restore."""
-    value = read_fact(connection, ACKNOWLEDGED_ANCHOR)
-    if value is None:
-        return None
-    sequence, _, head = value.partition(" ")
-    return Anchor(int(sequence), head)
-
-
-def acknowledge_anchor(connection: sa.Connection, anchor: Anchor) -> None:
-    """Note, within a restore's transaction, that the log needn't continue this one anchor."""
-    set_fact(connection, ACKNOWLEDGED_ANCHOR, f"{anchor.sequence} {anchor.head}")

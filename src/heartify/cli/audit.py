@@ -7,13 +7,11 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from heartify.broker.audit.outside import audit_file
 from heartify.chain.deployment import load_deployment
 from heartify.cli import options
-from heartify.cli.audit_tables import difference_table, verdict_document, verdict_table
-from heartify.cli.output import after_document, show
+from heartify.cli.audit_tables import KnownRestores, parse_known, show_verdict
 
 app = typer.Typer(no_args_is_help=True, help="The outside auditor: verify a key broker's exported audit log.")
 
@@ -31,6 +29,7 @@ def verify(
     ] = None,
     rpc_url: Annotated[str | None, typer.Option(help="A node of your own, in place of the document's.")] = None,
     broker: Annotated[str | None, typer.Option(help="The broker's account whose log it has to be.")] = None,
+    known_restores: KnownRestores = None,
     as_json: options.Json = False,
 ) -> None:
     """Verify an exported audit log: digests, signature, anchors on chain, and every settled deal.
@@ -40,13 +39,7 @@ def verify(
     market = None if deployment is None else load_deployment(deployment)
     if market is not None and rpc_url is not None:
         market = msgspec.structs.replace(market, rpc_url=rpc_url)
-    verdict = audit_file(export, market, broker=None if broker is None else broker.lower())
+    account = None if broker is None else broker.lower()
+    verdict = audit_file(export, market, broker=account, known_restores=parse_known(known_restores))
 
-    def human(console: Console) -> None:
-        console.print(verdict_table(verdict))
-        if verdict.differences:
-            console.print(difference_table(verdict))
-
-    show(verdict_document(verdict), as_json=as_json, human=human)
-    with after_document():
-        verdict.check()
+    show_verdict(verdict, as_json=as_json)

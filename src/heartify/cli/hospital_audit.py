@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from heartify.broker.audit.details import AuditEvent
 from heartify.cli import options
-from heartify.cli.audit_tables import difference_table, entry_table, parse_time, verdict_document, verdict_table
+from heartify.cli.audit_tables import KnownRestores, entry_table, parse_known, parse_time, show_verdict
 from heartify.cli.hospital_options import HOME, Home
-from heartify.cli.output import after_document, show, table
+from heartify.cli.output import show, table
 from heartify.hospital.audit import AnchorState, EntryFilter, HospitalAudit
 
 app = typer.Typer(no_args_is_help=True, help="The key broker's audit log: look at it, hand it out, anchor it.")
@@ -75,6 +74,7 @@ def export(
 @app.command()
 def verify(
     offline: Annotated[bool, typer.Option("--offline", help="Leave the chain out.")] = False,
+    known_restores: KnownRestores = None,
     home: Home = HOME,
     as_json: options.Json = False,
 ) -> None:
@@ -82,16 +82,8 @@ def verify(
 
     Example: heartify hospital audit verify --home ./cleveland
     """
-    verdict = HospitalAudit(home).verify(offline=offline)
-
-    def human(console: Console) -> None:
-        console.print(verdict_table(verdict))
-        if verdict.differences:
-            console.print(difference_table(verdict))
-
-    show(verdict_document(verdict), as_json=as_json, human=human)
-    with after_document():
-        verdict.check()
+    verdict = HospitalAudit(home).verify(offline=offline, known_restores=parse_known(known_restores))
+    show_verdict(verdict, as_json=as_json)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from heartify.broker.backup.restore import Restored
 from heartify.broker.kek.settings import EnvironmentKek, TokenKek
 from heartify.cli import options
 from heartify.cli.hospital_options import HOME, Home
@@ -134,10 +135,25 @@ def restore(
     rows = [
         ["deals refused up to block", str(restored.block)],
         ["keys destroyed again", str(len(restored.erased))],
+        ["audit log", _lost_entries(restored)],
         ["paused", "look through approvals, grants and rules, then `heartify hospital broker resume`"],
     ]
-    document = {"block": restored.block, "erased": restored.erased, "paused": True}
+    document = {
+        "block": restored.block,
+        "erased": restored.erased,
+        "kept_audit_entries": restored.kept,
+        "lost_anchor": restored.lost_anchor or None,
+        "paused": True,
+    }
     show(document, as_json=as_json, human=lambda c: c.print(table(["restored", ""], rows)))
+
+
+def _lost_entries(restored: Restored) -> str:
+    if restored.lost_anchor == 0:
+        return f"kept up to entry {restored.kept}; no anchored entry is lost"
+    if restored.lost_anchor > restored.kept:
+        return f"entries {restored.kept + 1} to {restored.lost_anchor} are lost; auditors will see it, tell them why"
+    return f"entry {restored.lost_anchor} is another than the anchored one; auditors will see it, tell them why"
 
 
 def _token(

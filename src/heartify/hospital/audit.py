@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from heartify.broker.audit.anchoring import AuditAnchoring
@@ -94,10 +95,11 @@ class HospitalAudit:
         except OSError as exc:
             raise UsageError(f"{out} can't be written: {exc.strerror or type(exc).__name__}") from exc
 
-    def verify(self, *, offline: bool = False) -> AuditVerdict:
+    def verify(self, *, offline: bool = False, known_restores: AbstractSet[str] = frozenset()) -> AuditVerdict:
         """Verify the log in the database as an outside auditor would, and against the use counter besides.
 
-        Raises ChainError when the node can't be reached; `offline` leaves the chain out.
+        Raises ChainError when the node can't be reached; `offline` leaves the chain out. `known_restores` are digests
+        of entries `restored` whose losses are known.
         """
         records = None
         if not offline:
@@ -109,7 +111,8 @@ class HospitalAudit:
         counted = {(use.deal, use.version, use.enclave) for use in UseCounter(self._engine, _now).all()}
         logged: dict[_Use, int] = {}
         with self._engine.connect() as connection:
-            verdict = audit_entries(_noting(entries(connection), logged), self.broker, records)
+            found = _noting(entries(connection), logged)
+            verdict = audit_entries(found, self.broker, records, known_restores=known_restores)
         check = _check_counter(logged, counted, up_to=0 if newest is None else newest.sequence)
         return dataclasses.replace(verdict, checks=(*verdict.checks, check))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from heartify.broker.audit.entry import AuditEvent
+from heartify.broker.audit.log import append
 from heartify.broker.database import writing
 from heartify.broker.facts import RESTORED_BLOCK, set_fact
-from heartify.broker.rollback import Anchor, acknowledge_anchor
+from heartify.broker.rollback import Anchor
 from heartify.errors import ChainError, IntegrityError, PolicyError
 
 
@@ -55,7 +57,9 @@ def test_acknowledged_rollback_releases_for_later_deals_only(world):
     world.chain.matched = {before.deal_id(world.domain): 50, after.deal_id(world.domain): 51}
     world.chain.anchor = Anchor(99, "0x" + "77" * 32)
     with writing(world.store.engine) as connection:
-        acknowledge_anchor(connection, world.chain.anchor)
+        details = {"digest": "0x" + "11" * 32, "sequence": str(len(world.entries())), "block": "50"}
+        lost = {"anchor_sequence": "99", "anchor_head": world.chain.anchor.head}
+        append(connection, 0, AuditEvent.RESTORED, details | lost)
     restore_at(world, 50)
 
     with pytest.raises(PolicyError, match="matched in block 50"):

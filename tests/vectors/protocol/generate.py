@@ -15,9 +15,11 @@ import faults
 import msgspec
 import story
 
+from heartify.broker.audit.entry import AuditEntry
 from heartify.broker.audit.export import ExportHeader
+from heartify.protocol.audit_anchor import AuditAnchor
 from heartify.protocol.canonical import encode_canonical, sha256_digest, to_bytes, to_hex
-from heartify.protocol.eip712 import TypedStruct, encode_type
+from heartify.protocol.eip712 import TypedStruct, bytes32, encode_type, uint256
 from heartify.protocol.evidence import report_data
 from heartify.protocol.frames import encode_frame
 from heartify.protocol.key_release import ColumnKeys, release_digest, release_info
@@ -314,16 +316,8 @@ def build_result(sealed: str) -> dict[str, Any]:
 
 def build_audit_log() -> dict[str, Any]:
     domain, anchor, entries = story.REGISTRY_DOMAIN, story.audit_anchor(), story.audit_entries()
-    signature = sign_digest(story.PRIVATE_KEYS["broker-1"], anchor.digest(domain))
-    header = ExportHeader(
-        broker=anchor.broker,
-        chain_id=domain.chain_id,
-        registry=domain.contract,
-        first=1,
-        last=len(entries),
-        head=entries[-1].digest,
-        signature=signature,
-    )
+    restored = story.restored_entries()
+    header = _export_header(entries[-1])
     return {
         "chain_id": domain.chain_id,
         "registry": domain.contract,
@@ -334,7 +328,7 @@ def build_audit_log() -> dict[str, Any]:
             "struct_hash": to_hex(anchor.struct_hash()),
             "digest": to_hex(anchor.digest(domain)),
             "signer": anchor.broker,
-            "signature": signature,
+            "signature": header.signature,
         },
         "export": [encode_canonical(line).decode() for line in (header, *entries)],
         "digests": [entry.digest for entry in entries],
@@ -342,7 +336,31 @@ def build_audit_log() -> dict[str, Any]:
             {"name": name, **change, "entry": entry, "error": "IntegrityError"}
             for name, change, entry in faults.AUDIT_LOG
         ],
+        "restored": {
+            "export": [encode_canonical(line).decode() for line in (_export_header(restored[-1]), *restored)],
+            "kept": len(restored) - 2,
+            "entry": restored[-2].sequence,
+            "known": restored[-2].digest,
+            "lost": [len(restored) - 1, anchor.sequence],
+            "block": 77,
+        },
     }
+
+
+def _export_header(newest: AuditEntry) -> ExportHeader:
+    domain = story.REGISTRY_DOMAIN
+    anchor = AuditAnchor(
+        broker=story.ACCOUNTS["broker-1"], sequence=uint256(newest.sequence), head=bytes32(newest.digest)
+    )
+    return ExportHeader(
+        broker=anchor.broker,
+        chain_id=domain.chain_id,
+        registry=domain.contract,
+        first=1,
+        last=newest.sequence,
+        head=newest.digest,
+        signature=sign_digest(story.PRIVATE_KEYS["broker-1"], anchor.digest(domain)),
+    )
 
 
 def _seal_result() -> str:

@@ -222,6 +222,27 @@ def audit_entries() -> tuple[AuditEntry, ...]:
     return tuple(entries)
 
 
+def restored_entries() -> tuple[AuditEntry, ...]:
+    """Return how that log goes on when entries 5 and 6, of which 6 was anchored, are lost in a restore at block 77."""
+    *kept, _, lost = audit_entries()
+    told = (
+        (
+            AuditEvent.RESTORED,
+            {
+                "digest": sha256_digest(b"a backup"),
+                "sequence": str(len(kept)),
+                "block": "77",
+                "anchor_sequence": str(lost.sequence),
+                "anchor_head": lost.digest,
+            },
+        ),
+        (AuditEvent.PAUSED, {"reason": "restored from a backup"}),
+    )
+    for number, (event, details) in enumerate(told):
+        kept.append(next_entry(kept[-1], NOW + 3600 + 60 * number, event, details))
+    return tuple(kept)
+
+
 def audit_anchor() -> AuditAnchor:
     newest = audit_entries()[-1]
     return AuditAnchor(broker=ACCOUNTS["broker-1"], sequence=uint256(newest.sequence), head=bytes32(newest.digest))

@@ -329,6 +329,24 @@ def test_the_audit_log_is_a_chain_of_sha_256_over_plain_json():
     assert header["head"] == previous
 
 
+def test_a_restored_audit_log_goes_on_after_the_anchor_that_it_names():
+    entries = [json.loads(line) for line in AUDIT["restored"]["export"][1:]]
+    number, previous = 0, "0x" + "00" * 32
+    for entry in entries:
+        digest = entry.pop("digest")
+        lost = int(entry["details"].get("anchor_sequence", 0)) if entry["event"] == "restored" else 0
+        text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if lost:
+            assert str(lost) == AUDIT["anchor"]["message"]["sequence"]
+            assert entry["details"]["anchor_head"] == AUDIT["anchor"]["message"]["head"]
+            assert int(entry["details"]["sequence"]) == number == AUDIT["restored"]["kept"]
+
+        assert (entry["sequence"], entry["previous"]) == (max(number, lost) + 1, previous)
+        assert digest == "0x" + hashlib.sha256(text.encode()).hexdigest()
+        number, previous = entry["sequence"], digest
+    assert number == int(AUDIT["anchor"]["message"]["sequence"]) + 2
+
+
 def test_the_audit_anchor_is_eth_accounts_under_the_registrys_domain():
     header, case = json.loads(AUDIT["export"][0]), AUDIT["anchor"]
     domain = {"name": "Heartify", "version": "1", "chainId": 31337, "verifyingContract": header["registry"]}

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from heartify.broker import database as db
 from heartify.broker.audit.entry import AuditEntry, AuditEvent
 from heartify.broker.audit.log import append, entry_at, head
+from heartify.broker.rollback import Anchor, continues
 from heartify.errors import IntegrityError
 from heartify.protocol.audit_anchor import AuditAnchor, SignedAuditAnchor, sign_audit_anchor
 from heartify.protocol.canonical import encode_canonical, parse_canonical
@@ -79,26 +80,26 @@ class AuditAnchoring:
             return append(connection, self._clock(), AuditEvent.ANCHORED, details)
 
     def is_recorded(self, sequence: int) -> bool:
-        """Tell whether the log says that the anchor of this entry is on chain."""
+        """Tell whether the log says that the anchor of this entry is on chain, be it as one that a restore has lost."""
         with self._engine.connect() as connection:
             return self._is_recorded(connection, sequence)
 
     def check_continues(self, sequence: int, digest: str) -> None:
-        """Check that this log has the entry that was anchored.
+        """Check that this log has the entry that was anchored, or says that a restore has lost just this one.
 
         Raises:
-            IntegrityError: it is shorter or another one: the database was restored from before, or exchanged.
+            IntegrityError: it is shorter or another one: the database was put back, or exchanged.
         """
-        if sequence == 0:
-            return
         with self._engine.connect() as connection:
+            if continues(connection, Anchor(sequence, digest)):
+                return
             entry = entry_at(connection, sequence)
-        if entry is None or entry.digest != digest:
-            found = "has no such entry" if entry is None else "has another one"
-            raise IntegrityError(
-                f"entry {sequence} of the audit log is anchored on chain, and this log {found}",
-                hint="the broker's database is an older or another one; compare with the backups before going on",
-            )
+        found = "has no such entry" if entry is None else "has another one"
+        raise IntegrityError(
+            f"entry {sequence} of the audit log is anchored on chain, and this log {found}",
+            hint="the broker's database was put back: find out by whom, then `heartify hospital broker restore "
+            "--acknowledge-rollback`",
+        )
 
     def _sign_head(self, wanted: Callable[[int, int], bool]) -> SignedAuditAnchor | None:
         with self._lock, db.writing(self._engine) as connection:
@@ -134,6 +135,7 @@ class AuditAnchoring:
 
     def _is_recorded(self, connection: sa.Connection, sequence: int) -> bool:
         table = db.audit_entries.c
-        query = sa.select(table.details).where(table.event == AuditEvent.ANCHORED.value, table.sequence > sequence)
-        wanted = f'"sequence":"{sequence}"'
-        return any(wanted in row.details for row in connection.execute(query))
+        events = (AuditEvent.ANCHORED.value, AuditEvent.RESTORED.value)
+        query = sa.select(table.event, table.details).where(table.event.in_(events), table.sequence > sequence)
+        names = {AuditEvent.ANCHORED.value: "sequence", AuditEvent.RESTORED.value: "anchor_sequence"}
+        return any(f'"{names[row.event]}":"{sequence}"' in row.details for row in connection.execute(query))

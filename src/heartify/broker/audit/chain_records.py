@@ -67,6 +67,7 @@ def _deal(
     open_deal = DealWithBroker(
         deal=matched.deal_id,
         requester=deal.requester,
+        matched_block=matched.place.block_number,
         matched_at=time_of(matched.place.block_number),
         deadline=int(deal.deadline),
         versions=frozenset(version for _, version in mine),

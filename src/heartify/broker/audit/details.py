@@ -67,7 +67,7 @@ ALLOWED_DETAILS: Mapping[AuditEvent, frozenset[str]] = MappingProxyType(
         AuditEvent.KEK_ROTATED: frozenset({"from", "to", "count"}),
         AuditEvent.POLICY_CHANGED: frozenset({"policy"}),
         AuditEvent.BACKED_UP: frozenset({"digest"}),
-        AuditEvent.RESTORED: frozenset({"digest", "sequence", "block"}),
+        AuditEvent.RESTORED: frozenset({"digest", "sequence", "block", "anchor_sequence", "anchor_head"}),
         AuditEvent.ANCHORED: frozenset({"sequence", "head", "tx", "block"}),
     }
 )
@@ -77,10 +77,14 @@ REQUIRED_DETAILS: Mapping[AuditEvent, frozenset[str]] = MappingProxyType(
     {
         AuditEvent.KEYS_RELEASED: ALLOWED_DETAILS[AuditEvent.KEYS_RELEASED],
         AuditEvent.RELEASE_REFUSED: frozenset({"reason_code"}),
+        AuditEvent.RESTORED: frozenset({"digest", "sequence", "block"}),
         AuditEvent.ANCHORED: ALLOWED_DETAILS[AuditEvent.ANCHORED],
     }
 )
 """The details without which an entry of the event says nothing to an auditor."""
+
+_LOST_ANCHOR = frozenset({"anchor_sequence", "anchor_head"})
+"""One of these says nothing without the other."""
 
 _DIGEST = r"0x[0-9a-f]{64}"
 _ADDRESS = r"0x[0-9a-f]{40}"
@@ -93,6 +97,8 @@ _FORMS = {
         ("deal", "version", "dataset", "order", "release", "by", "key_commitment", "policy", "digest", "head", "tx"),
         _DIGEST,
     ),
+    "anchor_head": _DIGEST,
+    "anchor_sequence": r"[1-9][0-9]{0,14}",
     **dict.fromkeys(("enclave", "broker", "registry", "market"), _ADDRESS),
     **dict.fromkeys(("attempt", "count", "max_deals", "per_days", "sequence", "block", "chain"), _NUMBER),
     **dict.fromkeys(("reason_code", "method"), _CODE),
@@ -132,6 +138,8 @@ def check_details(event: AuditEvent, details: Mapping[str, str]) -> None:
         raise DocumentError(f"an entry `{event.value}` has no detail {', '.join(named)}")
     if missing := sorted(REQUIRED_DETAILS.get(event, frozenset()) - set(details)):
         raise DocumentError(f"an entry `{event.value}` needs the detail {', '.join(missing)}")
+    if len(_LOST_ANCHOR & set(details)) == 1:
+        raise DocumentError(f"an entry `{event.value}` needs both of {', '.join(sorted(_LOST_ANCHOR))}, or neither")
     for name, value in details.items():
         form = _OWN_FORMS.get((event, name), _FORMS[name])
         if re.fullmatch(form, value) is None:

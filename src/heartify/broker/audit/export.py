@@ -75,7 +75,7 @@ def write_export(
         newest = head(connection)
         if newest is None:
             raise UsageError("the audit log is empty", hint="it begins with the broker's first decision")
-        first = 1 if since is None else _first_since(connection, since)
+        first = _first_since(connection, since)
         anchor = AuditAnchor(broker=address(broker), sequence=uint256(newest.sequence), head=bytes32(newest.digest))
         signed = sign_audit_anchor(anchor, domain, sign)
         header = ExportHeader(
@@ -133,9 +133,11 @@ def read_entries(stream: BinaryIO, header: ExportHeader) -> Iterator[AuditEntry]
         raise IntegrityError(f"entry {header.last} has not the digest that the broker signed in the header")
 
 
-def _first_since(connection: sa.Connection, since: int) -> int:
+def _first_since(connection: sa.Connection, since: int | None) -> int:
+    """Return the first entry's number; a log that was begun anew in a restore doesn't begin with 1."""
     table = db.audit_entries.c
-    found = connection.execute(sa.select(sa.func.min(table.sequence)).where(table.time >= since)).scalar()
+    wanted = sa.true() if since is None else table.time >= since
+    found = connection.execute(sa.select(sa.func.min(table.sequence)).where(wanted)).scalar()
     if found is None:
         raise UsageError("the audit log has no entry since then", hint="give an earlier --since")
     return int(found)

@@ -6,6 +6,7 @@ It needs no home and no key. It trusts the node and the deployment document; not
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from heartify.broker.audit.chain_records import ChainRecords, read_chain_records
@@ -17,10 +18,17 @@ from heartify.chain.rpc import connect
 from heartify.errors import InputError, UsageError
 
 
-def audit_file(path: Path, deployment: Deployment | None = None, *, broker: str | None = None) -> AuditVerdict:
+def audit_file(
+    path: Path,
+    deployment: Deployment | None = None,
+    *,
+    broker: str | None = None,
+    known_restores: AbstractSet[str] = frozenset(),
+) -> AuditVerdict:
     """Return the verdict on an export file; without a deployment the chain is left out.
 
     `broker` is the account whose log it should be; without it, it is whoever the file names, if the chain knows it.
+    `known_restores` are digests of entries `restored` whose losses the auditor has heard the reason of.
 
     Raises:
         InputError: the file can't be read, or is no export.
@@ -40,7 +48,8 @@ def audit_file(path: Path, deployment: Deployment | None = None, *, broker: str 
 
     try:
         with path.open("rb") as stream:
-            verdict = audit_export(stream, None if deployment is None else read_chain)
+            chain = None if deployment is None else read_chain
+            verdict = audit_export(stream, chain, known_restores=known_restores)
     except OSError as exc:
         raise InputError(f"{path} can't be read: {exc.strerror or type(exc).__name__}") from exc
     if broker is None:

@@ -2,6 +2,9 @@
 
 Without the chain only the log's own consistency is judged, and the verdict says so: a log that was written anew from
 the beginning is consistent. A check that can't be made counts as not passed.
+
+A restore that lost entries fails the verdict until the auditor says that he knows of it, by the digest of the entry
+that tells of it: an honest hospital can name its reason to him, and a forger can't hide behind the word `restored`.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import BinaryIO
 
 from heartify.broker.audit.chain_records import ChainRecords
@@ -16,6 +20,7 @@ from heartify.broker.audit.cross_check import CrossCheck, Difference, LoggedRele
 from heartify.broker.audit.details import AuditEvent, check_details
 from heartify.broker.audit.entry import AuditEntry
 from heartify.broker.audit.export import ExportHeader, read_entries, read_header
+from heartify.broker.audit.restore_findings import RestoreFinding, find_losses, restore_points
 from heartify.broker.audit.verification import KnownHead, LogReport, LogVerifier
 from heartify.errors import DocumentError, HeartifyError, IntegrityError
 
@@ -33,13 +38,14 @@ class AuditCheck:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AuditVerdict:
-    """The verdict on a log. `differences` are the disagreements with the chain, one by one."""
+    """The verdict on a log. `differences` are the disagreements with the chain, `restores` what restores lost."""
 
     broker: str
     checks: tuple[AuditCheck, ...]
     report: LogReport | None
     differences: tuple[Difference, ...]
     chain_read: bool
+    restores: tuple[RestoreFinding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -51,13 +57,21 @@ class AuditVerdict:
         failed = [check for check in self.checks if not check.passed]
         if failed or not self.checks:
             names = ", ".join(check.name for check in failed)
-            raise IntegrityError(
-                f"the audit log does not stand: {names}", hint="the checks say what was found, and at which entry"
-            )
+            raise IntegrityError(f"the audit log does not stand: {names}", hint=_hint(failed))
 
 
-def audit_export(stream: BinaryIO, read_chain: ReadChain | None = None) -> AuditVerdict:
+def _hint(failed: list[AuditCheck]) -> str:
+    if [check.name for check in failed] == ["restores"]:
+        return "hear the hospital's reason; then name the entry by --known-restore and its digest"
+    return "the checks say what was found, and at which entry"
+
+
+def audit_export(
+    stream: BinaryIO, read_chain: ReadChain | None = None, *, known_restores: AbstractSet[str] = frozenset()
+) -> AuditVerdict:
     """Return the verdict on an export; `read_chain` gives what the chain has of the broker, None leaves it out.
+
+    `known_restores` are digests of entries `restored` whose losses the auditor has heard the reason of.
 
     Raises:
         DocumentError: the file is no export of an audit log.
@@ -66,11 +80,17 @@ def audit_export(stream: BinaryIO, read_chain: ReadChain | None = None) -> Audit
     header = read_header(stream)
     records = None if read_chain is None else read_chain(header)
     signature = _check_signature(header)
-    return audit_entries(read_entries(stream, header), header.broker, records, more=(signature,))
+    entries = read_entries(stream, header)
+    return audit_entries(entries, header.broker, records, more=(signature,), known_restores=known_restores)
 
 
 def audit_entries(
-    entries: Iterable[AuditEntry], broker: str, records: ChainRecords | None, *, more: tuple[AuditCheck, ...] = ()
+    entries: Iterable[AuditEntry],
+    broker: str,
+    records: ChainRecords | None,
+    *,
+    more: tuple[AuditCheck, ...] = (),
+    known_restores: AbstractSet[str] = frozenset(),
 ) -> AuditVerdict:
     """Return the verdict on entries, from an export or a broker's own database, with further checks given."""
     verifier = LogVerifier(() if records is None else _known_heads(records))
@@ -82,14 +102,19 @@ def audit_entries(
         return AuditVerdict(broker, (AuditCheck("entries", False, damage or exc.message), *more), None, (), False)
     checks = [_check_entries(report, damage), *more]
     if records is None:
-        return AuditVerdict(broker, tuple(checks), report, (), False)
-    begins_at = None if report.first == 1 else report.first_time
+        findings = find_losses(report.restores, None, (), known_restores)
+        return AuditVerdict(broker, (*checks, *_check_restores(findings)), report, (), False, findings)
+    begins_at = report.first_time if report.is_excerpt else None
     # A log that tells of an anchor was written after the anchor's block, whatever the broker's clock says.
     blocks = [anchored.time for anchored in records.anchors if anchored.event.sequence in gathered.anchored]
     ends_at = max(report.latest_time, *blocks) if blocks else report.latest_time
-    compared = cross_check(gathered.releases, records.deals, begins_at=begins_at, ends_at=ends_at)
-    checks += [_check_broker(broker, records), _check_anchors(report, records), *_check_deals(compared)]
-    return AuditVerdict(broker, tuple(checks), report, (*compared.unlogged, *compared.unknown), True)
+    points = restore_points(report.restores)
+    compared = cross_check(gathered.releases, records.deals, begins_at=begins_at, ends_at=ends_at, restores=points)
+    findings = find_losses(report.restores, records, compared.lost, known_restores)
+    checks += [_check_broker(broker, records), _check_anchors(report, records), *_check_restores(findings)]
+    checks += _check_deals(compared)
+    differences = (*compared.unlogged, *compared.lost, *compared.unknown)
+    return AuditVerdict(broker, tuple(checks), report, differences, True, findings)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,6 +145,8 @@ def _gather(entry: AuditEntry, gathered: _Gathered) -> None:
         gathered.releases.append(logged_release(entry))
     elif entry.event is AuditEvent.ANCHORED:
         gathered.anchored.add(int(entry.details["sequence"]))
+    elif entry.event is AuditEvent.RESTORED and "anchor_sequence" in entry.details:
+        gathered.anchored.add(int(entry.details["anchor_sequence"]))
 
 
 def _known_heads(records: ChainRecords) -> Iterator[KnownHead]:
@@ -143,7 +170,7 @@ def _check_entries(report: LogReport, damage: str | None) -> AuditCheck:
     if own:
         more = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
         return AuditCheck("entries", False, f"{own[0]}{more}")
-    excerpt = "" if report.first == 1 else "; an excerpt, what is before it isn't judged"
+    excerpt = "" if not report.is_excerpt else "; an excerpt, what is before it isn't judged"
     clock = "" if not report.clock_steps else _clock_note(report)
     return AuditCheck(
         "entries", True, f"{report.first} to {report.last} follow one another, none is altered{excerpt}{clock}"
@@ -165,29 +192,40 @@ def _check_broker(broker: str, records: ChainRecords) -> AuditCheck:
 
 def _check_anchors(report: LogReport, records: ChainRecords) -> AuditCheck:
     against = [problem.text for problem in report.problems if problem.source]
-    restored = f"; the log says that it was restored at entry {report.restored[0]}" if report.restored else ""
     if against:
-        return AuditCheck("anchors", False, f"{against[0]}{restored}")
+        return AuditCheck("anchors", False, against[0])
     if not report.heads_met:
         return AuditCheck(
             "anchors", False, "no anchor on chain belongs to these entries: a log written anew would look the same"
         )
-    newest = records.anchors[-1]
-    open_entries = report.last - newest.event.sequence
+    newest = max(known.sequence for known in report.heads_met)
+    (time,) = {anchored.time for anchored in records.anchors if anchored.event.sequence == newest}
+    skipped = sum(r.told.sequence - r.told.kept - 1 for r in report.restores if r.told.sequence > newest)
+    open_entries = report.last - newest - skipped
     tail = f"; the {open_entries} entries after it are not anchored yet" if open_entries > 0 else ""
     return AuditCheck(
-        "anchors", True, f"{len(report.heads_met)} hold, the newest of entry {newest.event.sequence} "
-        f"on {_day(newest.time)}{tail}",
-    )  # fmt: skip
+        "anchors", True, f"{len(report.heads_met)} hold, the newest of entry {newest} on {_day(time)}{tail}"
+    )
+
+
+def _check_restores(findings: tuple[RestoreFinding, ...]) -> tuple[AuditCheck, ...]:
+    """Return nothing for a log that was never restored: most aren't, and one that was is to stand out."""
+    if not findings:
+        return ()
+    unknown = [finding for finding in findings if not finding.passed]
+    first = (unknown or findings)[0]
+    others = len(unknown or findings) - 1
+    return (AuditCheck("restores", not unknown, first.text + (f" (and {others} more)" if others else "")),)
 
 
 def _check_deals(compared: CrossCheck) -> tuple[AuditCheck, AuditCheck]:
     late = f"; {compared.too_late} settled too recently to judge by this log" if compared.too_late else ""
     early = f"; {compared.too_early} from before this excerpt" if compared.too_early else ""
+    lost = f"; {len(compared.lost)} without an entry, see restores" if compared.lost else ""
     settled = compared.unlogged[0].text if compared.unlogged else f"key receipts that were settled: {compared.receipts}"
     released = compared.unknown[0].text if compared.unknown else f"releases that the log tells of: {compared.releases}"
     return (
-        AuditCheck("settled deals", not compared.unlogged, f"{settled}{early}{late}{_more(compared.unlogged)}"),
+        AuditCheck("settled deals", not compared.unlogged, f"{settled}{early}{lost}{late}{_more(compared.unlogged)}"),
         AuditCheck("releases", not compared.unknown, f"{released}{_more(compared.unknown)}"),
     )
 

@@ -6,7 +6,7 @@ In one transaction, so that a failure changes nothing:
     2 its rows replace what is there
     3 keys destroyed since stay destroyed: those that this database, receipts or the chain say are withdrawn
     4 marks of collateral never go back
-    5 deals matched up to the newest block get no keys any more, and the audit anchor on chain is acknowledged
+    5 deals matched up to the newest block get no keys any more, and the audit log names the anchor that it has lost
     6 the broker is paused: approvals and rules are old again too, and only the steward knows which have been withdrawn
 
 The operator is asked for nothing that could be told wrongly: blocks and withdrawals come from the hospital's node.
@@ -24,13 +24,14 @@ import sqlalchemy as sa
 from heartify.broker import database as db
 from heartify.broker.audit.entry import FIRST_PREVIOUS, AuditEntry, AuditEvent
 from heartify.broker.audit.log import append, entry_at, head
+from heartify.broker.audit.restored import RestoredEntry, restored_entry
 from heartify.broker.backup.envelope import BackupHeader, read_header, read_lines
 from heartify.broker.backup.rows import backed_up_tables, load_rows
 from heartify.broker.erasure import erase_deleted
 from heartify.broker.facts import PAUSED, RESTORED_BLOCK, read_fact, set_fact
 from heartify.broker.kek.key_encryption_key import KeyEncryptionKey
 from heartify.broker.migrations.prepare_schema import CURRENT_REVISION
-from heartify.broker.rollback import Anchor, acknowledge_anchor
+from heartify.broker.rollback import Anchor, continues
 from heartify.broker.vault import key_commitment
 from heartify.errors import PolicyError, UsageError
 from heartify.protocol.eip712 import Domain
@@ -66,10 +67,16 @@ class RestoreTarget:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did: up to which block deals are refused, and which versions' keys it destroyed again."""
+    """What a restore did: up to which block deals are refused, and which versions' keys it destroyed again.
+
+    `kept` is the newest audit entry that is left, `lost_anchor` the number of the one that is anchored on chain and was
+    lost, 0 if none was.
+    """
 
     block: int
     erased: tuple[str, ...]
+    kept: int
+    lost_anchor: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +89,8 @@ class _Known:
 
     @classmethod
     def of(cls, chain: RestoreChain, broker: str) -> _Known:
-        return cls(chain.newest_block(), chain.audit_anchor(broker), chain.withdrawn_versions())
+        anchor = chain.audit_anchor(broker)  # before the block, so that the block is not older than the anchor's
+        return cls(chain.newest_block(), anchor, chain.withdrawn_versions())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,11 +128,11 @@ def restore_backup(path: Path, target: RestoreTarget, chain: RestoreChain, *, re
                     _check_holds(connection, before)
                 erased = _destroy_again(connection, kept.commitments, known.withdrawn | target.destroyed)
                 _raise_marks(connection, kept.marks)
-                block = _close(connection, target.now, known, kept.restored_block, digest)
+                closed = _close(connection, target.now, known, kept.restored_block, digest)
     except OSError as exc:
         raise UsageError(f"the backup {path} can't be read: {exc.strerror or type(exc).__name__}") from exc
     erase_deleted(target.engine)
-    return Restored(block, erased)
+    return Restored(closed.block, erased, closed.kept, 0 if closed.anchor is None else closed.anchor.sequence)
 
 
 def acknowledge_rollback(target: RestoreTarget, chain: RestoreChain) -> Restored:
@@ -137,22 +145,23 @@ def acknowledge_rollback(target: RestoreTarget, chain: RestoreChain) -> Restored
     with db.writing(target.engine) as connection:
         newest = head(connection)
         erased = _destroy_again(connection, {}, known.withdrawn | target.destroyed)
-        block = _close(connection, target.now, known, 0, FIRST_PREVIOUS if newest is None else newest.digest)
+        closed = _close(connection, target.now, known, 0, FIRST_PREVIOUS if newest is None else newest.digest)
     erase_deleted(target.engine)
-    return Restored(block, erased)
+    return Restored(closed.block, erased, closed.kept, 0 if closed.anchor is None else closed.anchor.sequence)
 
 
-def _close(connection: sa.Connection, now: int, known: _Known, earlier_block: int, digest: str) -> int:
-    """Write down what makes the restored state safe; return the block up to which deals are refused."""
+def _close(connection: sa.Connection, now: int, known: _Known, earlier_block: int, digest: str) -> RestoredEntry:
+    """Write down what makes the restored state safe; return what the log says of it."""
     block = max(known.block, earlier_block, int(read_fact(connection, RESTORED_BLOCK) or 0))
     set_fact(connection, RESTORED_BLOCK, str(block))
-    acknowledge_anchor(connection, known.anchor)
     newest = head(connection)
     details = {"digest": digest, "sequence": str(0 if newest is None else newest.sequence), "block": str(block)}
-    append(connection, now, AuditEvent.RESTORED, details)
+    if not continues(connection, known.anchor):
+        details |= {"anchor_sequence": str(known.anchor.sequence), "anchor_head": known.anchor.head}
+    entry = append(connection, now, AuditEvent.RESTORED, details)
     set_fact(connection, PAUSED, _PAUSE_REASON)
     append(connection, now, AuditEvent.PAUSED, {"reason": _PAUSE_REASON})
-    return block
+    return restored_entry(entry)
 
 
 def _check_ours(header: BackupHeader, target: RestoreTarget) -> None:

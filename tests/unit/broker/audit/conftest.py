@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 import sqlalchemy as sa
 
+from heartify.broker import database as db
 from heartify.broker.audit.details import AuditEvent
 from heartify.broker.audit.entry import AuditEntry
 from heartify.broker.audit.export import ExportHeader, write_export
@@ -87,6 +88,21 @@ class Log:
             else:
                 self.append(AuditEvent.RELEASE_REFUSED, deal=digest_for(number), reason_code="plan", count="2")
 
+    def copy_from(self, other: Log, *, until: int) -> None:
+        """Hold what another log had up to an entry, as a backup of that time does."""
+        with other.engine.connect() as source, writing(self.engine) as connection:
+            for row in source.execute(sa.select(db.audit_entries).where(db.audit_entries.c.sequence <= until)):
+                connection.execute(sa.insert(db.audit_entries).values(dict(row._mapping)))
+        self.clock.now = other.clock.now
+
+    def restored(self, block: int, anchor: AuditEntry | None = None) -> AuditEntry:
+        """Tell of a restore as backup/restore.py does; `anchor` is the newest anchored entry, if this log lost it."""
+        mine = self.entries()
+        details = {"digest": digest_for(5), "sequence": str(mine[-1].sequence if mine else 0), "block": str(block)}
+        if anchor is not None:
+            details |= {"anchor_sequence": str(anchor.sequence), "anchor_head": anchor.digest}
+        return self.append(AuditEvent.RESTORED, **details)
+
     def entries(self, **bounds: int) -> list[AuditEntry]:
         with self.engine.connect() as connection:
             return list(entries(connection, **bounds))
@@ -97,9 +113,21 @@ class Log:
         return header, out.getvalue()
 
 
-@pytest.fixture
-def make_log(tmp_path) -> Callable[[str], Log]:
-    return lambda name: Log(open_database(f"sqlite:///{tmp_path / name}.sqlite"))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_log(request, tmp_path) -> Iterator[Callable[[str], Log]]:
+    """Make logs in databases of both kinds that a broker's state may lie in."""
+    made: list[Log] = []
+
+    def make(name: str) -> Log:
+        url = f"sqlite:///{tmp_path / name}.sqlite"
+        if request.param == "postgresql":
+            url = request.getfixturevalue("postgresql_server").new_database()
+        made.append(Log(open_database(url)))
+        return made[-1]
+
+    yield make
+    for log in made:
+        log.engine.dispose()
 
 
 @pytest.fixture

@@ -234,6 +234,41 @@ def test_a_log_that_was_set_back_does_not_go_on_as_if_nothing_was_missing(log, m
     assert len(registry.events) == 1
 
 
+def test_a_log_that_names_what_it_lost_is_anchored_again(log, make_log, build, registry):
+    log.fill(5)
+    anchoring = build()
+    anchoring.sign_head()
+    submit_newest(anchoring, registry)
+    older = make_log("older")
+    older.copy_from(log, until=3)
+    entry = older.restored(60, log.entries()[4])
+    again = AuditAnchoring(older.engine, broker=log.broker, domain=log.domain, sign=log.sign, clock=older.clock)
+    again.sign_head()
+
+    assert submit_newest(again, registry).anchor.sequence == entry.sequence == 6
+
+    assert [event.sequence for event in registry.events] == [5, 6]
+    told = [(each.event, each.details.get("sequence")) for each in older.entries()[-2:]]
+    assert told == [(AuditEvent.RESTORED, "3"), (AuditEvent.ANCHORED, "6")]
+
+
+def test_a_restore_excuses_the_one_anchor_that_it_names(log, build, registry):
+    log.fill(3)
+    restored = log.restored(60)
+    place = Place(9, 0, "0x" + "0f" * 32)
+    for sequence, head in ((8, "0x" + "0e" * 32), (9, "0x" + "0d" * 32)):
+        registry.events[:] = [AuditLogAnchored(log.broker, sequence, head, place)]
+
+        with pytest.raises(IntegrityError, match=f"entry {sequence} .* has no such entry"):
+            build().check_continues(sequence, head)
+    log.append(AuditEvent.RESTORED, **restored.details | {"anchor_sequence": "8", "anchor_head": "0x" + "0e" * 32})
+
+    build().check_continues(8, "0x" + "0e" * 32)
+    for other in ((8, "0x" + "0d" * 32), (7, "0x" + "0e" * 32)):
+        with pytest.raises(IntegrityError):
+            build().check_continues(*other)
+
+
 # the keeper
 
 

@@ -22,7 +22,8 @@ GOOD = {
     "broker": ADDRESS, "registry": ADDRESS, "market": ADDRESS, "requester": ADDRESS, "attempt": "1", "count": "20",
     "max_deals": "3", "per_days": "7", "sequence": "12", "block": "0", "chain": "31337", "reason_code": "plan",
     "method": "database-rewritten", "from": "seed:00ff", "to": "pkcs11:token/key-1", "tee_kind": "sgx",
-    "simulated": "no", "decision": "deny", "name": "Heartify 1.0", "reason": "odd requests; asked the pool",
+    "anchor_sequence": "9", "anchor_head": DIGEST, "simulated": "no", "decision": "deny",
+    "name": "Heartify 1.0", "reason": "odd requests; asked the pool",
 }  # fmt: skip
 SECRETS = {
     "a patient's value": "systolic 163",
@@ -117,3 +118,12 @@ def test_a_stewards_reason_is_one_line_of_limited_length():
 
 def test_a_rule_for_everybody_else_can_be_told():
     assert checked_details(AuditEvent.REQUESTER_RULE_REMOVED, {"requester": "*"}) == {"requester": "*"}
+
+
+@pytest.mark.parametrize("missing", ["anchor_sequence", "anchor_head", "digest", "sequence", "block"])
+def test_a_restore_tells_what_it_kept_and_names_a_lost_anchor_wholly_or_not_at_all(missing):
+    details = good_details(AuditEvent.RESTORED)
+    del details[missing]
+
+    with pytest.raises(DocumentError, match="needs"):
+        check_details(AuditEvent.RESTORED, details)

@@ -45,7 +45,7 @@ def test_an_honest_log_has_no_problem(entries):
     assert (report.first, report.last, report.head) == (1, 9, entries[-1].digest)
     assert (report.first_time, report.latest_time) == (entries[0].time, entries[-1].time)
     assert [known.sequence for known in report.heads_met] == [3, 9]
-    assert report.problems == report.clock_steps == report.restored == ()
+    assert report.problems == report.clock_steps == report.restores == ()
 
 
 def test_an_empty_log_is_none():
@@ -158,9 +158,17 @@ def test_details_that_no_broker_writes_are_named(entries):
 
 def test_a_restored_log_says_where(log):
     log.fill(2)
-    log.append(AuditEvent.RESTORED, digest="0x" + "11" * 32, sequence="2", block="77")
+    entry = log.append(AuditEvent.RESTORED, digest="0x" + "11" * 32, sequence="2", block="77")
 
-    assert verify_log(log.entries()).restored == (3,)
+    (restore,) = verify_log(log.entries()).restores
+
+    assert (restore.told.sequence, restore.told.digest, restore.told.kept, restore.told.block) == (
+        3,
+        entry.digest,
+        2,
+        77,
+    )
+    assert not restore.has_gap
 
 
 def test_many_problems_are_counted_and_the_first_hundred_shown(log):

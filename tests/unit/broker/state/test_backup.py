@@ -480,10 +480,39 @@ def test_a_restore_acknowledges_the_anchor_that_its_log_has_lost(home):
     anchor = Anchor(newest.sequence, newest.digest)
     home.empty()
 
-    home.restore(Chain(anchor=anchor))
+    restored = home.restore(Chain(anchor=anchor))
 
+    assert (restored.kept, restored.lost_anchor) == (newest.sequence - 2, newest.sequence)  # the backup's own entry too
     with home.engine.connect() as connection:
         check_against_anchor(connection, anchor)
+        entry, paused = list(entries(connection))[-2:]
+    assert (entry.sequence, paused.sequence) == (newest.sequence + 1, newest.sequence + 2)
+    assert entry.details["anchor_sequence"] == str(newest.sequence)
+    assert entry.details["anchor_head"] == newest.digest
+
+
+def test_a_restore_that_loses_no_anchored_entry_names_none(home):
+    with home.engine.connect() as connection:
+        newest = head(connection)
+    home.back_up()
+    home.release(2)
+
+    restored = home.restore(Chain(anchor=Anchor(newest.sequence, newest.digest)), replace=True)
+
+    assert (restored.kept, restored.lost_anchor) == (newest.sequence, 0)
+    with home.engine.connect() as connection:
+        entry = list(entries(connection))[-2]
+    assert entry.sequence == newest.sequence + 1
+    assert set(entry.details) == {"digest", "sequence", "block"}
+
+
+def test_acknowledging_twice_names_the_lost_anchor_once(home):
+    anchor = Anchor(77, "0x" + "ee" * 32)
+
+    first = acknowledge_rollback(home.target(), Chain(640, anchor))
+    second = acknowledge_rollback(home.target(), Chain(641, anchor))
+
+    assert (first.lost_anchor, second.lost_anchor) == (77, 0)
 
 
 def test_backups_from_before_a_rotation_need_the_key_of_their_time(home):
