@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,12 @@ import typer
 from rich.console import Console
 
 from heartify.cli import options
+from heartify.cli.attest_tables import span, utc
 from heartify.cli.hospital_options import HOME, Home
 from heartify.cli.output import say, show, table
 from heartify.hospital.broker_control import BrokerControl
 from heartify.hospital.broker_status import BrokerStatus
+from heartify.protocol.app_release import AppRelease
 
 app = typer.Typer()
 
@@ -94,14 +97,8 @@ def approvals(home: Home = HOME, as_json: options.Json = False) -> None:
     Example: heartify hospital broker approvals --home ./cleveland
     """
     approved = BrokerControl(home).store.approvals.all()
-    rows = [
-        [f"{item.name} {item.version}", item.release_id(), kind, ", ".join(measurements)]
-        for item in approved
-        for kind, measurements in sorted(item.measurements.items())
-    ]
     document = [{"release": item.release_id(), "document": item} for item in approved]
-    columns = ["app release", "id", "TEE kind", "measurements"]
-    show(document, as_json=as_json, human=lambda console: console.print(table(columns, rows)))
+    show(document, as_json=as_json, human=lambda console: _print_approvals(console, approved))
 
 
 @app.command("withdraw-approval")
@@ -116,6 +113,17 @@ def withdraw_approval(
     say(f"no longer approved: {release_id}")
 
 
+def _print_approvals(console: Console, approved: Sequence[AppRelease]) -> None:
+    """Print a release's name and id on a line of its own, so that both ids and measurements can be copied whole."""
+    if not approved:
+        console.print("no app release is approved: no enclave gets keys")
+    for item in approved:
+        console.print(f"{item.name} {item.version}, {item.release_id()}", markup=False, soft_wrap=True)
+        for kind, measurements in sorted(item.measurements.items()):
+            for measurement in measurements:
+                console.print(f"  {kind:14} {measurement}", markup=False, soft_wrap=True)
+
+
 def _print_status(console: Console, found: BrokerStatus) -> None:
     for problem in found.problems:
         console.print(f"! {problem}", markup=False)
@@ -123,7 +131,9 @@ def _print_status(console: Console, found: BrokerStatus) -> None:
         console.print("nothing needs attention")
     activity, chain = found.activity, found.chain
     refused = ", ".join(f"{count} {name}" for name, count in activity.refusals_week.items()) or "none"
-    anchored = "unknown" if chain is None else f"{chain.anchored_entry} anchored on chain, {_when(chain.anchored_at)}"
+    anchored = "unknown" if chain is None else f"entry {chain.anchored_entry} on {_when(chain.anchored_at)}"
+    if chain is not None and chain.anchored_entry == 0:
+        anchored = "never"
     rows = [
         ["hospital", found.hospital],
         ["broker", found.broker],
@@ -131,8 +141,10 @@ def _print_status(console: Console, found: BrokerStatus) -> None:
         ["newest block", "unknown" if chain is None else _when(chain.block_time)],
         ["trust policy", found.policy + (" (believes simulated evidence)" if found.trusts_simulation else "")],
         ["approved", ", ".join(found.approved) or "nothing"],
-        ["key-encryption key", found.kek],
-        ["database", found.database],
+        ["collateral", *_collateral(found)[:1]],
+        *(["", line] for line in _collateral(found)[1:]),
+        ["key-encryption key", found.kek + (", a rotation was not finished" if found.rotation_under_way else "")],
+        ["database", f"{found.database}, schema {found.schema}"],
         ["versions", f"{found.live_versions} live, {found.revoked_versions} revoked"],
         ["grants", f"{found.live_grants} live"],
         ["rules for requesters", str(found.requester_rules)],
@@ -140,10 +152,23 @@ def _print_status(console: Console, found: BrokerStatus) -> None:
         ["for deals", str(activity.deals)],
         ["last release", _when(activity.last_use_at)],
         ["refused this week", refused],
-        ["audit log", f"{activity.audit_entries} entries, {anchored}"],
+        ["audit log", f"up to entry {activity.audit_entries}"],
+        ["signed up to", f"entry {found.signed_entry}" if found.signed_entry else "never"],
+        ["anchored on chain", anchored],
         ["last backup", _when(activity.last_backup_at)],
     ]
     console.print(table(["", ""], rows))
+
+
+def _collateral(found: BrokerStatus) -> list[str]:
+    """Return one line for the source, and one for each that is kept."""
+    if found.collateral is None:
+        return ["what the evidence's host sends"]
+    lines = [found.collateral.source]
+    for kept in found.collateral.kept:
+        age = "" if kept.fetched_at is None else f"{span(max(0, found.now - kept.fetched_at))} old, "
+        lines.append(f"{kept.name}: {age}ends {utc(kept.next_update)}")
+    return lines
 
 
 def _when(utc_seconds: int | None) -> str:

@@ -11,13 +11,17 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from heartify.broker.activity import recent_activity
+from heartify.broker.audit.anchoring import newest_signed
 from heartify.broker.database import open_database
 from heartify.broker.kek.settings import load_kek_document
+from heartify.broker.migrations.prepare_schema import CURRENT_REVISION
+from heartify.broker.rollback import Anchor, continues
 from heartify.broker.store import BrokerStore
 from heartify.chain.deployment import load_deployment
 from heartify.errors import ChainError, InputError, ServiceError
 from heartify.hospital.approval import approve_release
 from heartify.hospital.broker_status import BrokerStatus, ChainStanding
+from heartify.hospital.collateral_standing import read_collateral_standing
 from heartify.hospital.home import HospitalHome
 from heartify.party.app_release import deployed_app_release
 from heartify.party.http_client import get_json
@@ -25,6 +29,7 @@ from heartify.party.market_access import DEPLOYMENT_FILE, open_market
 from heartify.party.trust import load_trust
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import parse_json
+from heartify.protocol.eip712 import Domain
 
 _HEALTH_SECONDS = 5.0
 
@@ -64,6 +69,7 @@ class BrokerControl:
         """Return how the broker is. Raises only for a home or database that can't be read."""
         policy = load_trust(self.home.path)
         versions = self.store.versions()
+        kek = load_kek_document(self.home.path)
         now = self._clock()
         return BrokerStatus(
             hospital=self.settings.name,
@@ -74,8 +80,12 @@ class BrokerControl:
             chain=self._chain(),
             policy=policy.name,
             trusts_simulation=any(root.simulated for root in policy.roots),
-            kek=str(type(load_kek_document(self.home.path).current).__struct_config__.tag),
+            kek=str(type(kek.current).__struct_config__.tag),
+            rotation_under_way=kek.next is not None,
             database=self.store.engine.dialect.name,
+            schema=CURRENT_REVISION,  # opening the database brought it there
+            collateral=read_collateral_standing(self.home.path, self.store.engine),
+            signed_entry=self._signed_entry(),
             live_versions=sum(not revoked for _, _, revoked in versions),
             revoked_versions=sum(revoked for _, _, revoked in versions),
             live_grants=sum(not grant.revoked for grant in self.store.grants()),
@@ -95,15 +105,25 @@ class BrokerControl:
             return "unreachable"
         return "paused" if answer.get("status") == "paused" else "ok"
 
+    def _signed_entry(self) -> int:
+        deployment = load_deployment(self.home.path / DEPLOYMENT_FILE)
+        domain = Domain(deployment.chain_id, deployment.registry)
+        with self.store.engine.connect() as connection:
+            newest = newest_signed(connection, self.settings.broker, domain)
+        return 0 if newest is None else newest.sequence
+
     def _chain(self) -> ChainStanding | None:
         try:
             access = open_market(self.home.path)
             anchor = access.registry.audit_anchor(self.settings.broker, block="latest")
+            with self.store.engine.connect() as connection:
+                has_anchor = continues(connection, Anchor(anchor.sequence, str(anchor.head)))
             return ChainStanding(
                 block_time=access.connection.time_utc_seconds(),
                 may_idle=access.deployment.embedded,
                 anchored_entry=anchor.sequence,
                 anchored_at=anchor.time,
+                continues=has_anchor,
             )
         except ChainError:
             return None

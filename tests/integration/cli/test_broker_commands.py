@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
+from heartify.attestation.collateral_service.collateral_cache import KeptCollateral
+from heartify.broker.collateral_cache import BrokerCollateralCache
+from heartify.broker.database import collateral_cache, open_database, writing
+from heartify.broker.migrations.prepare_schema import CURRENT_REVISION
 from heartify.chain.deployment import load_deployment
 from heartify.errors import PolicyError, UsageError
 from heartify.hospital.broker_control import BrokerControl
+from heartify.hospital.home import HospitalHome
 from heartify.party.app_release import deployed_app_release
 
 LAB = "0x" + "0a" * 20
@@ -34,6 +41,30 @@ def test_status_for_machines_holds_problems_and_facts(run, market):
     assert found["status"]["hospital"] == "aspen"
     assert found["status"]["service"] == "unreachable"
     assert found["status"]["chain"]["may_idle"] is True
+    assert (found["status"]["schema"], found["status"]["rotation_under_way"]) == (CURRENT_REVISION, False)
+    assert (found["status"]["collateral"], found["status"]["signed_entry"]) == (None, 0)
+
+
+def test_status_tells_where_collateral_comes_from_and_how_old_it_is(run, market):
+    settings = market.hospital / "collateral.toml"
+    settings.write_text('format = "heartify.collateral/1"\npccs_url = "https://pccs.example"\n')
+    engine = open_database(HospitalHome(market.hospital).database_url)
+    damaged = KeptCollateral("dcap/a/b", "{}", int(time.time()) - 8 * 3600)
+    BrokerCollateralCache(engine).replace(damaged, lambda _: None)
+
+    try:
+        found = broker(run, "status", "--json").document
+        shown = broker(run, "status").out
+    finally:
+        settings.unlink()
+        with writing(engine) as connection:
+            connection.execute(sa.delete(collateral_cache))
+        engine.dispose()
+
+    assert found["status"]["collateral"]["refresh_seconds"] == 6 * 3600
+    assert any("dcap/a/b has ended" in problem for problem in found["problems"])
+    assert "https://pccs.example" in shown
+    assert "dcap/a/b: 8 hours old" in shown
 
 
 def test_pause_and_resume(run, market):

@@ -7,10 +7,18 @@ from dataclasses import replace
 import pytest
 
 from heartify.broker.activity import Activity
-from heartify.hospital.broker_status import BrokerStatus, ChainStanding
+from heartify.hospital.broker_status import BrokerStatus, ChainStanding, CollateralStanding, KeptCollateralStanding
 
 NOW = 1_795_000_000
 DAY = 86400
+
+
+def collateral(*, fetched_at=NOW - 3600, refresh=6 * 3600, next_update=NOW + DAY):
+    return CollateralStanding(
+        "https://pccs.example", refresh, (KeptCollateralStanding("dcap/a/b", fetched_at, next_update),)
+    )
+
+
 ACTIVITY = Activity(
     uses=3,
     uses_day=1,
@@ -32,7 +40,11 @@ FINE = BrokerStatus(
     policy="production",
     trusts_simulation=False,
     kek="pkcs11",
+    rotation_under_way=False,
     database="postgresql",
+    schema="0002",
+    collateral=None,
+    signed_entry=20,
     live_versions=1,
     revoked_versions=0,
     live_grants=1,
@@ -55,7 +67,13 @@ def test_broker_that_is_fine_has_no_problems():
         (replace(FINE, chain=None), "node can't be reached"),
         (replace(FINE, chain=replace(CHAIN, block_time=NOW + 601)), "601 seconds ahead"),
         (replace(FINE, chain=replace(CHAIN, block_time=NOW - 601)), "601 seconds old"),
-        (replace(FINE, chain=replace(CHAIN, anchored_entry=21)), "shorter than its anchor"),
+        (replace(FINE, chain=replace(CHAIN, anchored_entry=21, continues=False)), "entry 21 of the audit log is anch"),
+        (replace(FINE, chain=replace(CHAIN, continues=False)), "another database was put back"),
+        (replace(FINE, url="http://broker.example:8701"), "without TLS"),
+        (replace(FINE, rotation_under_way=True), "rotation of the key-encryption key was not finished"),
+        (replace(FINE, collateral=collateral(fetched_at=NOW - 7 * 3600)), "is 7 hours old, due every 6"),
+        (replace(FINE, collateral=collateral(next_update=NOW)), "dcap/a/b has ended"),
+        (replace(FINE, collateral=collateral(fetched_at=None, refresh=None, next_update=0)), "has ended"),
         (replace(FINE, chain=replace(CHAIN, anchored_entry=5, anchored_at=NOW - 3 * DAY)), "15 entries"),
         (replace(FINE, approved=()), "no app release is approved"),
         (replace(FINE, trusts_simulation=True), "believes simulated evidence"),
@@ -74,9 +92,25 @@ def test_each_problem_is_said_in_a_sentence(status, said):
     [
         replace(FINE, chain=replace(CHAIN, block_time=NOW - 601, may_idle=True)),
         replace(FINE, chain=replace(CHAIN, anchored_entry=5)),
+        replace(FINE, chain=replace(CHAIN, anchored_entry=25)),
+        replace(FINE, url="http://127.0.0.1:8701"),
+        replace(FINE, url="http://localhost:8701"),
+        replace(FINE, url="http://[::1]:8701"),
+        replace(FINE, collateral=collateral()),
+        replace(FINE, collateral=collateral(fetched_at=None, refresh=None)),
         replace(FINE, live_versions=0, activity=replace(ACTIVITY, last_backup_at=None)),
     ],
-    ids=["idle-embedded-chain", "young-anchor", "nothing-to-back-up"],
+    ids=[
+        "idle-embedded-chain",
+        "young-anchor",
+        "lost-anchor-that-is-named",
+        "loopback",
+        "localhost",
+        "loopback-6",
+        "fresh-collateral",
+        "bundle",
+        "nothing-to-back-up",
+    ],
 )
 def test_what_is_no_problem_is_not_called_one(status):
     assert status.problems == ()

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from heartify.broker import database as db
 from heartify.broker.audit.entry import AuditEntry, AuditEvent
 from heartify.broker.audit.log import append, entry_at, head
+from heartify.broker.facts import read_fact, set_fact
 from heartify.broker.rollback import Anchor, continues
 from heartify.errors import IntegrityError
 from heartify.protocol.audit_anchor import AuditAnchor, SignedAuditAnchor, sign_audit_anchor
@@ -35,6 +36,15 @@ class AnchorSchedule:
     def is_due(self, new_entries: int, seconds_since: int) -> bool:
         """Tell whether to sign; never while there is nothing new. A clock that went back makes it due."""
         return new_entries > 0 and (new_entries >= self.entries or seconds_since >= self.seconds or seconds_since < 0)
+
+
+def newest_signed(connection: sa.Connection, broker: str, domain: Domain) -> SignedAuditAnchor | None:
+    """Return the newest head that was signed for this registry, None before the first."""
+    value = read_fact(connection, _NEWEST)
+    if value is None:
+        return None
+    anchor = parse_canonical(value.encode(), SignedAuditAnchor)
+    return anchor if (anchor.broker, anchor.domain) == (broker, domain) else None
 
 
 class AuditAnchoring:
@@ -61,7 +71,7 @@ class AuditAnchoring:
     def newest(self) -> SignedAuditAnchor | None:
         """Return the newest signed head for this registry, None before the first."""
         with self._engine.connect() as connection:
-            return self._newest(connection)
+            return newest_signed(connection, self.broker, self.domain)
 
     def sign_if_due(self) -> SignedAuditAnchor | None:
         """Sign the head if the schedule says so; return the newest signed head."""
@@ -103,7 +113,7 @@ class AuditAnchoring:
 
     def _sign_head(self, wanted: Callable[[int, int], bool]) -> SignedAuditAnchor | None:
         with self._lock, db.writing(self._engine) as connection:
-            newest, last = self._newest(connection), head(connection)
+            newest, last = newest_signed(connection, self.broker, self.domain), head(connection)
             signed_up_to = 0 if newest is None else newest.sequence
             if last is None or last.sequence <= signed_up_to:
                 return newest
@@ -116,16 +126,8 @@ class AuditAnchoring:
                 broker=address(self.broker), sequence=uint256(last.sequence), head=bytes32(last.digest)
             )
             signed = sign_audit_anchor(anchor, self.domain, self._sign)
-            connection.execute(sa.delete(db.facts).where(db.facts.c.name == _NEWEST))
-            connection.execute(sa.insert(db.facts).values(name=_NEWEST, value=encode_canonical(signed).decode()))
+            set_fact(connection, _NEWEST, encode_canonical(signed).decode())
             return signed
-
-    def _newest(self, connection: sa.Connection) -> SignedAuditAnchor | None:
-        value = connection.execute(sa.select(db.facts.c.value).where(db.facts.c.name == _NEWEST)).scalar()
-        if value is None:
-            return None
-        anchor = parse_canonical(str(value).encode(), SignedAuditAnchor)
-        return anchor if (anchor.broker, anchor.domain) == (self.broker, self.domain) else None
 
     def _news_after(self, connection: sa.Connection, sequence: int) -> int:
         """Count the entries that aren't about anchors: else each anchor would ask for the next."""
