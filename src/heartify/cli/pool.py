@@ -16,6 +16,7 @@ from heartify.cli.output import say, short, show, table
 from heartify.party.http_service import bind, serve
 from heartify.party.market_access import DEPLOYMENT_FILE
 from heartify.party.money import format_amount, parse_amount
+from heartify.pool.courier import BROKER_PATIENCE_SECONDS
 from heartify.pool.home import parse_pool_tee_kind, parse_sandbox
 from heartify.pool.pool import Pool
 from heartify.protocol.evidence import is_simulated
@@ -41,6 +42,9 @@ def init(
     enclave_build: Annotated[
         Path | None, typer.Option(help="Folder of the signed or registered build that hardware runs.")
     ] = None,
+    broker_patience: Annotated[
+        int, typer.Option(min=0, max=600, help="Seconds to wait for a hospital's broker that is away.")
+    ] = int(BROKER_PATIENCE_SECONDS),
     home: Home = HOME,
     password_file: options.PasswordFile = None,
     as_json: options.Json = False,
@@ -59,6 +63,7 @@ def init(
         tee_kind=parse_pool_tee_kind(tee_kind),
         isolation=parse_sandbox(isolation),
         enclave_build=enclave_build,
+        broker_patience_seconds=broker_patience,
     )
     settings = pool.settings
     rows = [["account", settings.account], ["TEE", settings.tee_kind]]

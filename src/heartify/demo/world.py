@@ -38,6 +38,7 @@ LAB_FUNDS, POOL_FUNDS = 100_000 * TOKEN, 100 * TOKEN
 FIRST_GRANT_PRICE, GRANT_PRICE_STEP = 200 * TOKEN, 25 * TOKEN
 
 GRANT_USES = 100
+BROKER_PATIENCE_SECONDS = 10  # on one machine a broker starts in seconds, or not at all
 
 Report = Callable[[str], None]
 
@@ -120,7 +121,14 @@ class DemoWorld:
 
     def _start_pool(self) -> None:
         home, url = self.work / "pool", f"http://127.0.0.1:{free_port()}"
-        self.pool = Pool.init(home, self.password, deployment=self.deployment_file, url=url, price=POOL_PRICE)
+        self.pool = Pool.init(
+            home,
+            self.password,
+            deployment=self.deployment_file,
+            url=url,
+            price=POOL_PRICE,
+            broker_patience_seconds=BROKER_PATIENCE_SECONDS,
+        )
         unsafe_faucet(home, self.password, POOL_FUNDS)
         deposit(home, self.password, POOL_FUNDS)
         self._report("starting the pool (SIMULATED SGX)")

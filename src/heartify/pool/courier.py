@@ -23,6 +23,7 @@ from heartify.protocol.key_release import Challenge, Release, ReleaseRequest
 Frame = tuple[dict[str, Any], bytes]
 Report = Callable[[str], None]
 BROKER_PATIENCE_SECONDS = 60.0
+"""How long a broker may be away by default: a restart takes less. Each hospital that stays away costs that time."""
 
 
 class EnclaveChannel(Protocol):
@@ -72,7 +73,9 @@ class Courier:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         collateral: QuoteCollateral | None = None,
+        broker_patience_seconds: float = BROKER_PATIENCE_SECONDS,
     ) -> None:
+        self._patience_seconds = broker_patience_seconds
         self._clock = clock
         self._sleep = sleep
         self._collateral_source = collateral
@@ -178,9 +181,9 @@ class Courier:
         """Call a broker until it answers: one that is started again must not cost the lab a hospital.
 
         Raises:
-            UnreachableError: it didn't come back within BROKER_PATIENCE_SECONDS.
+            UnreachableError: it didn't come back within the pool's patience.
         """
-        give_up, pause = self._clock() + BROKER_PATIENCE_SECONDS, 0.5
+        give_up, pause = self._clock() + self._patience_seconds, 0.5
         while True:
             try:
                 return call()

@@ -10,6 +10,7 @@ import msgspec
 
 from heartify.errors import UsageError
 from heartify.party.home import load_document
+from heartify.pool.courier import BROKER_PATIENCE_SECONDS
 from heartify.protocol.canonical import Address, HexBytes
 from heartify.protocol.evidence import TEE_KIND_NAMES
 from heartify.tee.choose import SandboxChoice, TeeKindName
@@ -39,6 +40,7 @@ class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """What a pool offers. `price` is in base units of the token for one run of the size class.
 
     `isolation` is the sandbox that a simulated kind asks for; `enclave_build` the folder of what hardware runs.
+    `broker_patience_seconds` is how long a hospital's broker that is away is waited for.
     """
 
     format: Literal["heartify.pool/1"] = "heartify.pool/1"
@@ -49,6 +51,7 @@ class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     price: int
     isolation: SandboxChoice
     enclave_build: str | None = None
+    broker_patience_seconds: Annotated[int, msgspec.Meta(ge=0, le=600)] = int(BROKER_PATIENCE_SECONDS)
 
     @property
     def build_folder(self) -> Path | None:

@@ -27,6 +27,7 @@ from heartify.party.home import store_document, write_atomically
 from heartify.party.keystore import create_account, load_secret
 from heartify.party.market_access import MarketAccess, adopt_deployment, open_market
 from heartify.pool.collateral import PoolCollateral
+from heartify.pool.courier import BROKER_PATIENCE_SECONDS
 from heartify.pool.home import LastStart, PoolHome, PoolSettings
 from heartify.pool.service import build_pool_service
 from heartify.pool.work_orders import WorkOrder, WorkOrders
@@ -72,6 +73,7 @@ class Pool:
         tee_kind: TeeKindName = "simulated-sgx",
         isolation: SandboxChoice = "auto",
         enclave_build: Path | None = None,
+        broker_patience_seconds: int = int(BROKER_PATIENCE_SECONDS),
     ) -> Pool:
         """Create a pool's home with its account, and for a simulated kind of TEE the simulated platform.
 
@@ -97,6 +99,7 @@ class Pool:
             price=price,
             isolation=isolation,
             enclave_build=None if enclave_build is None else str(enclave_build.resolve()),
+            broker_patience_seconds=broker_patience_seconds,
         )
         store_document(pool.home.settings_file, settings)
         return pool
@@ -128,7 +131,17 @@ class Pool:
         stores = read_store_access(os.environ, embedded=access.deployment.embedded)
         cache = VerifiedCache(self.home.store_cache_folder, CACHE_BYTES)
         collateral = PoolCollateral.load(self.home.path)
-        worker = Worker(orders, access.market, access.registry, app_release, launcher.launch, stores, cache, collateral)
+        worker = Worker(
+            orders,
+            access.market,
+            access.registry,
+            app_release,
+            launcher.launch,
+            stores,
+            cache,
+            collateral,
+            broker_patience_seconds=settings.broker_patience_seconds,
+        )
         service = build_pool_service(orders, access.market, settings.account, launcher.isolation)
         return StartedPool(service, Rounds(access, settings, orders, worker), launcher)
 

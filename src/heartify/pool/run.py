@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from heartify.errors import EnclaveError, HeartifyError, IntegrityError
-from heartify.pool.courier import Courier, EnclaveChannel, Ending, QuoteCollateral
+from heartify.pool.courier import BROKER_PATIENCE_SECONDS, Courier, EnclaveChannel, Ending, QuoteCollateral
 from heartify.pool.documents import GrantAccess
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.bundle import Receipt, ResultBundle
@@ -52,8 +52,11 @@ def run_in_enclave(
     timeout_seconds: float,
     report: Callable[[str], None],
     collateral: QuoteCollateral | None = None,
+    broker_patience_seconds: float = BROKER_PATIENCE_SECONDS,
 ) -> tuple[ResultBundle, dict[int, str]]:
     """Run a study; return the bundle, and for each grant that gave no keys the reason that the host saw.
+
+    `broker_patience_seconds` is how long a broker that is away is waited for.
 
     Raises:
         EnclaveError: the enclave died, timed out, or ended with something that isn't its own signed settlement.
@@ -61,7 +64,10 @@ def run_in_enclave(
     domain, deal = task.domain, task.deal
     deal_id = deal.deal_id(domain)
     enclave.send_frame({"op": "job", **_job(task)})
-    ending = Courier(enclave, deal_id, task.grants, report, collateral=collateral).serve(timeout_seconds)
+    courier = Courier(
+        enclave, deal_id, task.grants, report, collateral=collateral, broker_patience_seconds=broker_patience_seconds
+    )
+    ending = courier.serve(timeout_seconds)
     said, settlement = _check_ending(ending, domain, deal)
     receipt = Receipt(
         simulated=TeeKind(deal.teeKind).is_simulated,

@@ -14,7 +14,7 @@ from heartify.chain.registry import RegistryClient
 from heartify.cohort.storage.store_access import StoreAccess
 from heartify.cohort.storage.verified_cache import VerifiedCache
 from heartify.errors import ChainError, EnclaveError, HeartifyError, IntegrityError, PolicyError, RevertError
-from heartify.pool.courier import QuoteCollateral
+from heartify.pool.courier import BROKER_PATIENCE_SECONDS, QuoteCollateral
 from heartify.pool.documents import GrantAccess, check_plan_for, locate_grants
 from heartify.pool.run import Task, key_receipt_signatures, run_in_enclave
 from heartify.pool.work_orders import State, WorkOrder, WorkOrders
@@ -42,7 +42,7 @@ class Worker:
     `stores` says where addresses of the chain may lead, `collateral` where that of hardware's quotes comes from.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run needs, each by its name
         self,
         orders: WorkOrders,
         market: MarketClient,
@@ -52,6 +52,8 @@ class Worker:
         stores: StoreAccess | None = None,
         cache: VerifiedCache | None = None,
         collateral: QuoteCollateral | None = None,
+        *,
+        broker_patience_seconds: float = BROKER_PATIENCE_SECONDS,
     ) -> None:
         self._orders = orders
         self._market = market
@@ -61,6 +63,7 @@ class Worker:
         self._stores = stores
         self._cache = cache
         self._collateral = collateral
+        self._broker_patience_seconds = broker_patience_seconds
 
     def work(self) -> int:
         """Run every queued work order, settle or concede what is ready; return how many were touched."""
@@ -105,6 +108,7 @@ class Worker:
                 Task(self._market.domain, deal, order.plan, order.result_key, self._app_release, grants),
                 timeout_seconds=size_class(deal.sizeClass).max_seconds,
                 collateral=self._collateral,
+                broker_patience_seconds=self._broker_patience_seconds,
                 report=lambda step: self._orders.note_step(order.deal_id, step),
             )
         problem = "; ".join(f"grant {index}: {reason}" for index, reason in sorted(refusals.items()))

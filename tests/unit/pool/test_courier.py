@@ -37,7 +37,7 @@ def grants(make, hospitals):
 def serve(make, grants):
     """Serve one enclave that plays these frames; return the answers that it got and the courier's ending."""
 
-    def run(*frames, grants=grants, clock=None, timeout=600.0, done=True):
+    def run(*frames, grants=grants, clock=None, timeout=600.0, done=True, **more):
         answers, steps = [], []
 
         def script(_job):
@@ -50,7 +50,7 @@ def serve(make, grants):
         enclave = make.enclave(script)
         enclave.send_frame({"op": "job"})
         now = FakeTime()
-        options = {"clock": clock or now.clock, "sleep": now.sleep}
+        options = {"clock": clock or now.clock, "sleep": now.sleep, **more}
         courier = Courier(enclave, make.deal().deal_id(make.domain), grants, steps.append, **options)
         return answers, courier.serve(timeout), steps, enclave
 
@@ -260,6 +260,15 @@ def test_broker_that_stays_away_is_given_up_within_its_patience(serve, broker):
     assert reply["ok"] is False
     assert 5 < len(found.asked) < 15
     assert ending.refusals == {0: "away"}
+
+
+def test_pool_without_patience_asks_a_broker_that_is_away_once(serve, broker):
+    found = broker(*[UnreachableError("away")] * 50)
+
+    ((reply, _),), *_ = serve(request(op="challenge", grant=0), broker_patience_seconds=0)
+
+    assert reply["ok"] is False
+    assert len(found.asked) == 1
 
 
 def test_release_that_was_lost_is_asked_for_again_with_a_new_challenge(serve, broker):
