@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -23,7 +22,7 @@ from heartify.errors import UsageError
 from heartify.hospital.broker import build_hospital_broker
 from heartify.hospital.home import HospitalHome
 from heartify.hospital.state_lock import using_state
-from heartify.party.http_service import bind, serve
+from heartify.party.http_service import bind, port_of, serve
 from heartify.party.tls import choose_tls
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
@@ -101,9 +100,9 @@ def run(
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("heartify").setLevel(logging.INFO)
-    url = urlsplit(HospitalHome(home).settings().broker_url)
+    url = HospitalHome(home).settings().broker_url
     tls = choose_tls(tls_certificate, tls_key)
-    listener = bind(host, port if port is not None else url.port or 80)
+    listener = bind(host, port if port is not None else port_of(url))
     with using_state(home):  # while it runs, no rotation of its key and no restore
         built = build_hospital_broker(home, options.password(password_file), releases_per_deal=releases_per_deal)
         rates = RateLimits(a_client=f"{requests_per_minute}/minute")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -13,7 +12,7 @@ from rich.console import Console
 from heartify.chain.deployment import load_deployment
 from heartify.cli import options
 from heartify.cli.output import say, short, show, table
-from heartify.party.http_service import bind, serve
+from heartify.party.http_service import bind, port_of, serve
 from heartify.party.market_access import DEPLOYMENT_FILE
 from heartify.party.money import format_amount, parse_amount
 from heartify.pool.courier import BROKER_PATIENCE_SECONDS
@@ -87,8 +86,8 @@ def start(
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     pool = Pool(home, options.password(password_file))
-    url = urlsplit(pool.settings.url)
-    listener = bind(host, port if port is not None else url.port or 80)
+    url = pool.settings.url
+    listener = bind(host, port if port is not None else port_of(url))
     started = pool.start()
     end = started.run_in_thread()
     say(f"pool {pool.settings.account} listens on {host}:{listener.getsockname()[1]}, isolation {started.isolation}")

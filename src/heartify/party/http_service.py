@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -90,6 +91,12 @@ def serve(
     `trusted_proxies` are the addresses, divided by commas, whose word on a client's own address is believed.
     """
     uvicorn.Server(_config(app, tls, trusted_proxies)).run(sockets=[listener])
+
+
+def port_of(url: str) -> int:
+    """Return the port that a service's URL names, or that of its scheme."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from heartify.errors import InputError, UsageError
-from heartify.party.http_service import RunningService, build_service, json_answer
+from heartify.party.http_service import RunningService, build_service, json_answer, port_of
 from heartify.party.tls import choose_tls
 
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker of a test")])
@@ -126,3 +126,11 @@ def test_missing_file_is_an_input_error(tmp_path):
 
     with pytest.raises(InputError, match="FileNotFoundError"):
         choose_tls(certificate, tmp_path / "nothing.key")
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://a", 80), ("https://a", 443), ("https://a:8443/x", 8443), ("http://127.0.0.1:9", 9)],
+)
+def test_service_listens_where_its_url_leads(url, port):
+    assert port_of(url) == port
