@@ -61,6 +61,10 @@ class Services:
             return
         raise ServiceError(f"{name} did not start", hint=self._log_end(name))
 
+    def process_id(self, name: str) -> int:
+        """Return the process id of a running service."""
+        return self._running[name].pid
+
     def stop(self, name: str) -> None:
         """End one service."""
         process = self._running.pop(name)
