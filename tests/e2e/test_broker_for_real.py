@@ -50,6 +50,11 @@ def status(market: BrokerMarket) -> dict:
     return market.hospital("north", "broker", "status", "--json").document
 
 
+def approved(market: BrokerMarket) -> str:
+    (release,) = market.hospital("north", "broker", "approvals", "--json").document
+    return release["release"]
+
+
 def check_log_agrees(market: BrokerMarket) -> None:
     """The north's own audit: the chain of digests, anchors, settled deals, and the use counter."""
     market.hospital("north", "audit", "anchor")
@@ -64,6 +69,20 @@ def test_pool_reaches_a_broker_whose_certificate_a_private_authority_signed(mark
     assert deal.left_out == BOTH
     with pytest.raises(ServiceError, match="can't be reached"):  # without being told of the authority
         get_json(f"https://127.0.0.1:{market.south_port}/v1/health")
+
+
+def test_a_receipts_evidence_verifies_with_what_the_hospital_approved(market: BrokerMarket) -> None:
+    receipt = market.work / "results" / market.study().deal_id / "receipt.json"
+
+    verified = run_command("attest", "verify", receipt, "--home", market.home("north"), "--json").document
+    standing = run_command("attest", "tcb-status", receipt, "--home", market.home("lab"), "--json").document
+
+    assert [item["verified"] for item in verified] == [True, True]
+    assert len(standing) == 1  # both quotes are of one machine
+    market.hospital("north", "broker", "withdraw-approval", approved(market))
+    nothing = run_command("attest", "verify", receipt, "--home", market.home("north"), code=2)
+    market.hospital("north", "broker", "approve")
+    assert "no measurement of simulated-sgx" in nothing.err
 
 
 def test_broker_killed_before_it_logged_a_release_delivers_after_its_restart(market: BrokerMarket) -> None:

@@ -78,7 +78,8 @@ def verify(
     """Verify evidence under a policy as a key broker would; the exit code is 5 when it is refused.
 
     The policy is that of --policy, or what the party of --home believes. Collateral comes from the file or service
-    that is named, else from the home's collateral.toml, else from what the evidence brings along.
+    that is named, else from the home's collateral.toml, else from what the evidence brings along. Without a measurement
+    or app release, those count that the hospital of --home approved, or that the deployment of any other home names.
 
     Example: heartify attest verify quote.bin --policy policy.toml --app-release release.json --report-data 00ff…
     """
@@ -89,6 +90,8 @@ def verify(
         raise AttestationError("the receipt records no key release, so there is no evidence to verify")
     measurements = [given.hex_bytes("--measurement", text) for text in measurement or ()]
     releases = [given.read_app_release(path) for path in app_release or ()]
+    if not measurements and not releases:
+        releases = given.releases_of(home)
     with given.collateral_source(
         believed, home, collateral=collateral, bundle=bundle, pccs_url=pccs_url, kds_url=kds_url, ca_file=ca_file
     ) as source:

@@ -17,14 +17,20 @@ from heartify.attestation.collateral_service.offline_bundle import BUNDLE_LIMIT_
 from heartify.attestation.collateral_service.signatures import root_keys_of
 from heartify.attestation.policy import VerifierPolicy
 from heartify.attestation.policy_file import load_policy
+from heartify.broker.database import open_database
+from heartify.broker.store import BrokerStore
+from heartify.chain.deployment import load_deployment
 from heartify.errors import InputError, UsageError
 from heartify.hospital.collateral import collateral_cache_of
+from heartify.hospital.home import HospitalHome
+from heartify.party.app_release import deployed_app_release
 from heartify.party.collateral_settings import (
     CollateralSettings,
     build_collateral_source,
     check_collateral_settings,
     load_collateral_settings,
 )
+from heartify.party.market_access import DEPLOYMENT_FILE
 from heartify.party.trust import load_trust
 from heartify.protocol.app_release import AppRelease
 from heartify.protocol.canonical import parse_json
@@ -90,6 +96,25 @@ def collateral_source(
         yield build_collateral_source(stored, home, cache, keys)
 
 
+def releases_of(home: Path | None) -> list[AppRelease]:
+    """Return the app releases that a home's party approved: a hospital's own list, else what its deployment names.
+
+    Raises:
+        ServiceError: the broker's database can't be opened.
+    """
+    if home is None:
+        return []
+    hospital = HospitalHome(home)
+    if not hospital.settings_file.exists():
+        deployment = home / DEPLOYMENT_FILE
+        return [deployed_app_release(load_deployment(deployment))] if deployment.exists() else []
+    engine = open_database(hospital.database_url)
+    try:
+        return list(BrokerStore(engine).approvals.all())
+    finally:
+        engine.dispose()
+
+
 def moment(text: str | None) -> int:
     """Return a time as UTC seconds; now when none is given. Raises UsageError for a text that is no time."""
     if text is None:
@@ -112,7 +137,7 @@ def hex_bytes(option: str, text: str) -> bytes:
 def existing(path: Path | None) -> Path:
     """Return a path that exists. Raises UsageError."""
     if path is None or not path.exists():
-        raise UsageError(f"there is no {path}")
+        raise UsageError(f"there is no file or folder {path}")
     return path
 
 

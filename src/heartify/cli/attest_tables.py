@@ -23,7 +23,10 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
     console.print("nothing here was verified", markup=False)
     for section in inspection.sections:
         console.print()
-        console.print(table([section.title, ""], [list(fact) for fact in section.facts]))
+        console.print(section.title, markup=False, style="bold")
+        width = max((len(name) for name, _ in section.facts), default=0)
+        for name, value in section.facts:  # no table: a measurement that folds can't be copied
+            console.print(f"{name:{width}}  {value}", markup=False, soft_wrap=True)
 
 
 def show_verified(console: Console, verified: Sequence[Verified], policy: VerifierPolicy, now: int) -> None:

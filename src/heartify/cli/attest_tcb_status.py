@@ -59,7 +59,9 @@ def tcb_status(
         believed, home, bundle=bundle, pccs_url=pccs_url, kds_url=kds_url, ca_file=ca_file
     ) as source:
         asked = [_ask(source, need, evidence, now) for need, evidence in _needs(quotes or [], fmspc, tee, ca)]
-    documents = [_document(answer, believed, now) for answer in asked]
+    answered = [_document(answer, believed, now) for answer in asked]
+    # The quotes of one receipt are of one machine: what is the same is said once.
+    documents = list({msgspec.json.encode(document): document for document in answered}.values())
     if save is not None:
         _save(save, {answer.need.name: answer.text for answer in asked})
     show(documents, as_json=as_json, human=lambda console: _show(console, documents))

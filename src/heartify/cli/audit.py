@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from heartify.broker.audit.outside import audit_file
 from heartify.chain.deployment import load_deployment
 from heartify.cli import options
 from heartify.cli.audit_tables import KnownRestores, parse_known, show_verdict
+from heartify.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The outside auditor: verify a key broker's exported audit log.")
 
@@ -39,7 +41,14 @@ def verify(
     market = None if deployment is None else load_deployment(deployment)
     if market is not None and rpc_url is not None:
         market = msgspec.structs.replace(market, rpc_url=rpc_url)
-    account = None if broker is None else broker.lower()
-    verdict = audit_file(export, market, broker=account, known_restores=parse_known(known_restores))
-
+    known, account = parse_known(known_restores), None if broker is None else _account(broker)
+    verdict = audit_file(export, market, broker=account, known_restores=known)
     show_verdict(verdict, as_json=as_json)
+
+
+def _account(text: str) -> str:
+    if re.fullmatch("0x[0-9a-f]{40}", text.lower()) is None:
+        raise UsageError(
+            "--broker is no account", hint="0x and 40 hex digits, as the Registry's brokerOf(dataset) says"
+        )
+    return text.lower()

@@ -47,7 +47,7 @@ def show_entries(
         until=parse_time(until),
     )
     found = list(deque(HospitalAudit(home).entries(wanted), maxlen=limit))
-    show(found, as_json=as_json, human=lambda c: c.print(entry_table(found)))
+    show(found, as_json=as_json, human=lambda c: c.print(entry_table(found) if found else "no such entry"))
 
 
 @app.command()
@@ -93,7 +93,11 @@ def anchor(home: Home = HOME, password_file: options.PasswordFile = None, as_jso
     Example: heartify hospital audit anchor --home ./cleveland
     """
     state = HospitalAudit(home, options.password(password_file)).anchor()
-    show(_anchor_document(state), as_json=as_json, human=lambda c: c.print(_anchor_text(state), markup=False))
+    show(
+        _anchor_document(state),
+        as_json=as_json,
+        human=lambda c: c.print(_anchor_text(state), markup=False, soft_wrap=True),
+    )
 
 
 def _anchor_document(state: AnchorState) -> dict[str, object]:

@@ -18,6 +18,8 @@ app = typer.Typer()
 
 _ACCOUNT = re.compile(r"0x[0-9a-f]{40}")
 
+_NO_RULES = "no rules: whoever a grant is for gets keys"
+
 Requester = Annotated[str, typer.Argument(help="A lab's account, or `everybody-else`.")]
 Note = Annotated[str, typer.Option(help="A word for yourself.")]
 
@@ -41,7 +43,7 @@ def rules(home: Home = HOME, as_json: options.Json = False) -> None:
         for rule in found
     ]
     columns = ["requester", "keys", "limit", "note"]
-    show(document, as_json=as_json, human=lambda console: console.print(table(columns, rows)))
+    show(document, as_json=as_json, human=lambda console: console.print(table(columns, rows) if rows else _NO_RULES))
 
 
 @app.command()

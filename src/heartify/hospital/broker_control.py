@@ -133,4 +133,5 @@ def _load_release(path: Path) -> AppRelease:
     try:
         return parse_json(path.read_bytes(), AppRelease)
     except OSError as exc:
-        raise InputError(f"the app release {path} can't be read", hint="its author publishes the document") from exc
+        reason = exc.strerror or type(exc).__name__
+        raise InputError(f"{path} can't be read: {reason}", hint="an app's author publishes its release") from exc

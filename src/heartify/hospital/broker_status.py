@@ -124,6 +124,8 @@ def _problems_of_chain(status: BrokerStatus) -> Iterator[str]:
             f"entry {chain.anchored_entry} of the audit log is anchored on chain and the log does not have it: "
             "another database was put back, no keys are released"
         )
+    elif behind > 0 and chain.anchored_entry == 0:
+        yield "the audit log was never anchored on chain: it proves nothing yet (`heartify hospital audit anchor`)"
     elif behind > 0 and status.now - chain.anchored_at > _ANCHOR_DAYS * _DAY:
         yield f"{behind} entries of the audit log are not anchored on chain for over {_ANCHOR_DAYS} days"
 

@@ -332,6 +332,8 @@ def test_a_node_of_the_auditors_own_is_asked_instead(broker, steward, auditor):
 
     assert auditor("--rpc-url", broker.world.deployment.rpc_url).code == 0
     assert auditor("--rpc-url", "http://127.0.0.1:1").code == 7
+    assert auditor("--broker", "0x1234").code == 2
+    assert auditor("--known-restore", "0x1234").code == 2
 
 
 def test_an_export_for_another_registry_is_a_wrong_question(broker, steward, run, tmp_path):

@@ -68,6 +68,7 @@ def test_broker_that_is_fine_has_no_problems():
         (replace(FINE, chain=replace(CHAIN, block_time=NOW + 601)), "601 seconds ahead"),
         (replace(FINE, chain=replace(CHAIN, block_time=NOW - 601)), "601 seconds old"),
         (replace(FINE, chain=replace(CHAIN, anchored_entry=21, continues=False)), "entry 21 of the audit log is anch"),
+        (replace(FINE, chain=replace(CHAIN, anchored_entry=0, anchored_at=0)), "was never anchored on chain"),
         (replace(FINE, chain=replace(CHAIN, continues=False)), "another database was put back"),
         (replace(FINE, url="http://broker.example:8701"), "without TLS"),
         (replace(FINE, rotation_under_way=True), "rotation of the key-encryption key was not finished"),

@@ -84,8 +84,6 @@ def _finding(
         parts = [contradiction]
     if is_known:
         parts.append("you said that you know of it")
-    elif last or deals:
-        parts.append(f"its digest is {told.digest}")
     return RestoreFinding(
         sequence=told.sequence,
         digest=told.digest,
@@ -105,15 +103,19 @@ def _gap(item: Restore, last: int, *, chain_read: bool, is_replaced: bool) -> st
     where = f"in a restore at block {told.block}, which entry {told.sequence} tells of"
     if last == 0:
         return f"no anchored entry was lost {where}; entries after {told.kept} that no anchor covered can't be counted"
-    lost = f"entries {told.kept + 1} to {last} were lost {where}"
+    lost = f"{_entries(told.kept + 1, last)} lost {where}"
     if told.kept >= last:
         lost = f"the log that was anchored up to entry {last} was given up {where}"
     if is_replaced:
         begin = f"entries {item.vouched + 1} to {told.kept} here are not those that were anchored"
         return f"{lost}; {begin}: another copy of the log went on, or it was rewritten"
     if chain_read and item.vouched < told.kept:
-        lost += f"; entries {item.vouched + 1} to {told.kept} are from after the last anchor that holds"
+        lost += f"; no anchor bears out what was kept after entry {item.vouched}"
     return lost
+
+
+def _entries(first: int, last: int) -> str:
+    return f"entry {first} was" if first == last else f"entries {first} to {last} were"
 
 
 def _contradiction(item: Restore, records: ChainRecords) -> str:

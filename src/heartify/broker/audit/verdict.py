@@ -57,12 +57,14 @@ class AuditVerdict:
         failed = [check for check in self.checks if not check.passed]
         if failed or not self.checks:
             names = ", ".join(check.name for check in failed)
-            raise IntegrityError(f"the audit log does not stand: {names}", hint=_hint(failed))
+            raise IntegrityError(f"the audit log does not stand: {names}", hint=_hint(failed, self.restores))
 
 
-def _hint(failed: list[AuditCheck]) -> str:
-    if [check.name for check in failed] == ["restores"]:
-        return "hear the hospital's reason; then name the entry by --known-restore and its digest"
+def _hint(failed: list[AuditCheck], restores: tuple[RestoreFinding, ...]) -> str:
+    open_findings = [finding for finding in restores if not finding.passed]
+    if [check.name for check in failed] == ["restores"] and not any(each.contradiction for each in open_findings):
+        known = " ".join(f"--known-restore {finding.digest}" for finding in open_findings)
+        return f"hear the hospital's reason; if it convinces you, add {known}"
     return "the checks say what was found, and at which entry"
 
 
@@ -202,10 +204,9 @@ def _check_anchors(report: LogReport, records: ChainRecords) -> AuditCheck:
     (time,) = {anchored.time for anchored in records.anchors if anchored.event.sequence == newest}
     skipped = sum(r.told.sequence - r.told.kept - 1 for r in report.restores if r.told.sequence > newest)
     open_entries = report.last - newest - skipped
-    tail = f"; the {open_entries} entries after it are not anchored yet" if open_entries > 0 else ""
-    return AuditCheck(
-        "anchors", True, f"{len(report.heads_met)} hold, the newest of entry {newest} on {_day(time)}{tail}"
-    )
+    tail = f"; entries after it that are not anchored yet: {open_entries}" if open_entries > 0 else ""
+    held = f"anchors that hold: {len(report.heads_met)}, the newest of entry {newest} on {_day(time)}{tail}"
+    return AuditCheck("anchors", True, held)
 
 
 def _check_restores(findings: tuple[RestoreFinding, ...]) -> tuple[AuditCheck, ...]:

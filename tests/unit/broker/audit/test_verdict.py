@@ -69,7 +69,7 @@ def test_an_honest_broker_passes_every_check(log, honest):
     ]  # fmt: skip
     assert verdict.chain_read
     assert verdict.differences == ()
-    assert "1 hold, the newest of entry 4 on 2026-" in reason(verdict, "anchors")
+    assert "anchors that hold: 1, the newest of entry 4 on 2026-" in reason(verdict, "anchors")
 
 
 def test_without_the_chain_only_the_file_is_judged(log, honest):
@@ -107,7 +107,7 @@ def test_a_log_without_an_anchor_fails(log, honest):
 def test_entries_after_the_newest_anchor_are_counted(log, honest):
     log.fill(3)
 
-    assert "the 3 entries after it are not anchored yet" in reason(audited(log, honest), "anchors")
+    assert "entries after it that are not anchored yet: 3" in reason(audited(log, honest), "anchors")
 
 
 def test_a_log_below_its_anchor_fails_though_it_tells_of_a_restore(log, honest):
