@@ -37,7 +37,7 @@ demo: $(VENV)/.runtime ## four hospitals, one lab, one deal, one opened result
 	$(BIN)/heartify demo --out $(OUT)
 
 test: $(VENV)/.dev ## all tests but the slow suites
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: lint types imports contracts ## lint, types, import contracts, compiled contracts are current
 
