@@ -124,6 +124,8 @@ def _tdx(policy: VerifierPolicy) -> Iterator[str]:
 
 
 def _sev_snp(policy: VerifierPolicy) -> Iterator[str]:
+    if TeeKind.SEV_SNP not in policy.accepted_tee_kinds:
+        return
     demands: SnpDemands = policy.sev_snp
     yield "SEV-SNP: debuggable and migratable guests, and reports of a lower privilege level than 0, are refused."
     if not demands.minimum_tcb:
