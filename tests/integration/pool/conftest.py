@@ -259,7 +259,8 @@ def bench(
     with contextlib.ExitStack() as stack:
         urls = tuple(stack.enter_context(RunningService(_broker(h, market))).url for h in hospitals)
         registry = FakeRegistry(hospitals, urls)
-        worker = Worker(orders, market, registry, release, launch)  # type: ignore[arg-type]
+        # A broker that is off on purpose needs no minute of patience.
+        worker = Worker(orders, market, registry, release, launch, broker_patience_seconds=3.0)  # type: ignore[arg-type]
         yield Bench(worker, orders, market, registry, deal, plan, lab_key, hospitals, enclaves)
 
 

@@ -79,7 +79,8 @@ def test_failure_codes_states_and_size_classes_are_listed_with_their_numbers():
         assert f"| {state.name.lower()} | {int(state)} |" in SPEC
     for size in SIZE_CLASSES:
         memory = size.max_memory_bytes // 2**30
-        assert f"| {size.number} | {size.name} | {size.max_rows:,} | {memory} GiB | {size.max_seconds:,} s |" in SPEC
+        data = f"{size.max_rows:,} | {size.max_cells:,}"
+        assert f"| {size.number} | {size.name} | {data} | {memory} GiB | {size.max_seconds:,} s |" in SPEC
 
 
 def test_limits_are_those_of_the_code():
